@@ -1,0 +1,118 @@
+# chatmail: one program that sets up and runs a chatmail relay.
+#
+#   make            build/chatmail
+#   make deps       install what is missing to build, test and demo (apt)
+#   make demo       a whole relay on loopback and two real accounts on it
+#   make check      all tests; SAN=1 with address and undefined sanitizers
+#   make bench      throughput, latency, memory; JSON=1 for --json
+#   make fuzz       every fuzz target for FUZZ_SECS seconds (clang)
+#   make install    DESTDIR and PREFIX are honoured
+#   make clean
+
+CC ?= cc
+PREFIX ?= /usr/local
+FUZZ_SECS ?= 300
+VERSION := 0.1.0
+
+ifdef SAN
+BUILD := build/san-$(notdir $(firstword $(CC)))
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT := -O1
+else
+BUILD := build
+SANFLAGS :=
+OPT := -O2
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+	-Wwrite-strings -Wpointer-arith -Wno-unused-parameter -Werror
+# ev.h breaks strict aliasing on purpose
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
+	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
+	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
+LIBS := -lev -lcurl -lssl -lcrypto -lcrypt -lcjson -lqrencode -lpthread -lm
+LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
+
+LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
+	src/relay/*.c src/host/*.c))
+APP_SRC := src/main.c $(sort $(wildcard applets/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+APP_OBJ := $(APP_SRC:%.c=$(BUILD)/%.o)
+ASSETS := $(sort $(shell find conf-templates www -type f))
+UNIT := $(patsubst t/unit/%.c,$(BUILD)/t/unit/%,$(sort $(wildcard t/unit/*.c)))
+FUZZ := $(patsubst t/fuzz/%.c,%,$(filter-out t/fuzz/replay.c, \
+	$(sort $(wildcard t/fuzz/*.c))))
+REPLAY := $(FUZZ:%=$(BUILD)/t/replay/%)
+BENCH := $(patsubst t/bench/%.c,$(BUILD)/t/bench/%,$(sort $(wildcard t/bench/*.c)))
+
+all: $(BUILD)/chatmail
+
+# What has to be there before anything compiles; prints what it installs.
+deps:
+	@t/lib/deps
+
+$(BUILD)/chatmail: $(APP_OBJ) $(LIB_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The templates and pages travel in the binary: one ASSET() line a file.
+$(BUILD)/assets.list: $(ASSETS) Makefile
+	@mkdir -p $(@D)
+	@for f in $(ASSETS); do echo "ASSET(\"$$f\")"; done > $@
+$(BUILD)/src/base/assets.o: CFLAGS_ALL += -I$(BUILD)
+$(BUILD)/src/base/assets.o: $(BUILD)/assets.list
+
+$(BUILD)/t/unit/%: t/unit/%.c t/unit/tap.h $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -It/unit $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
+
+$(BUILD)/t/replay/%: t/fuzz/%.c t/fuzz/replay.c $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< t/fuzz/replay.c $(LIB_OBJ) $(LIBS)
+
+$(BUILD)/t/bench/%: t/bench/%.c $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
+
+check: all $(UNIT) $(REPLAY)
+	@t/lib/check $(BUILD) $(UNIT)
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@t/lib/demo $(BUILD)/chatmail
+
+bench: all $(BENCH)
+	@t/bench/run $(BUILD) $(if $(JSON),--json)
+
+# Each target in its own corpus; findings stay in build/fuzz/.
+FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+build/fuzz/%: t/fuzz/%.c $(LIB_SRC) $(wildcard src/*/*.h)
+	@mkdir -p $(@D) build/fuzz/found
+	@$(MAKE) --no-print-directory build/assets.list
+	clang $(CFLAGS_ALL) -O1 -Ibuild $(FUZZ_FLAGS) -o $@ $< $(LIB_SRC) $(LIBS)
+fuzz: $(FUZZ:%=build/fuzz/%)
+	@for f in $(FUZZ); do \
+		mkdir -p t/fuzz/corpus/$$f build/fuzz/new/$$f; \
+		echo "fuzz: $$f for $(FUZZ_SECS) s"; \
+		build/fuzz/$$f -max_total_time=$(FUZZ_SECS) -timeout=10 \
+			-print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=build/fuzz/found/$$f- \
+			build/fuzz/new/$$f t/fuzz/corpus/$$f || exit 1; \
+	done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(BUILD)/chatmail $(DESTDIR)$(PREFIX)/bin/chatmail
+	$(BUILD)/chatmail man chatmail > $(DESTDIR)$(PREFIX)/share/man/man8/chatmail.8
+	$(BUILD)/chatmail man chatmail.ini > $(DESTDIR)$(PREFIX)/share/man/man5/chatmail.ini.5
+
+clean:
+	rm -rf build
+
+.PHONY: all deps check demo bench fuzz install clean
+.SECONDARY:
+-include $(LIB_OBJ:.o=.d) $(APP_OBJ:.o=.d)
