@@ -45,6 +45,10 @@ FUZZ := $(patsubst t/fuzz/%.c,%,$(filter-out t/fuzz/replay.c, \
 REPLAY := $(FUZZ:%=$(BUILD)/t/replay/%)
 BENCH := $(patsubst t/bench/%.c,$(BUILD)/t/bench/%,$(sort $(wildcard t/bench/*.c)))
 
+# V=1 shows the whole commands
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)")
+
 all: $(BUILD)/chatmail
 
 # What has to be there before anything compiles; prints what it installs.
@@ -52,11 +56,13 @@ deps:
 	@t/lib/deps
 
 $(BUILD)/chatmail: $(APP_OBJ) $(LIB_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC $<)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # The templates and pages travel in the binary: one ASSET() line a file.
 $(BUILD)/assets.list: $(ASSETS) Makefile
@@ -67,15 +73,18 @@ $(BUILD)/src/base/assets.o: $(BUILD)/assets.list
 
 $(BUILD)/t/unit/%: t/unit/%.c t/unit/tap.h $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -It/unit $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(CFLAGS_ALL) -It/unit $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
 
 $(BUILD)/t/replay/%: t/fuzz/%.c t/fuzz/replay.c $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< t/fuzz/replay.c $(LIB_OBJ) $(LIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< t/fuzz/replay.c $(LIB_OBJ) $(LIBS)
 
 $(BUILD)/t/bench/%: t/bench/%.c $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
+	$(call say,LD $@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
 
 check: all $(UNIT) $(REPLAY)
 	@t/lib/check $(BUILD) $(UNIT)
@@ -92,7 +101,8 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 build/fuzz/%: t/fuzz/%.c $(LIB_SRC) $(wildcard src/*/*.h)
 	@mkdir -p $(@D) build/fuzz/found
 	@$(MAKE) --no-print-directory build/assets.list
-	clang $(CFLAGS_ALL) -O1 -Ibuild $(FUZZ_FLAGS) -o $@ $< $(LIB_SRC) $(LIBS)
+	$(call say,FUZZ $@)
+	$(Q)clang $(CFLAGS_ALL) -O1 -Ibuild $(FUZZ_FLAGS) -o $@ $< $(LIB_SRC) $(LIBS)
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for f in $(FUZZ); do \
 		mkdir -p t/fuzz/corpus/$$f build/fuzz/new/$$f; \

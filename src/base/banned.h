@@ -7,6 +7,7 @@
 #include <string.h>
 
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat strtok gets
+#undef alloca
 #pragma GCC poison atoi atol atof alloca system popen
 
 #endif

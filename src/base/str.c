@@ -223,3 +223,30 @@ void buf_add_json(struct buf *b, const char *s)
 	}
 	buf_addc(b, '"');
 }
+
+void buf_add_wrapped(struct buf *b, const char *prefix, const char *text,
+		     size_t width)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (column && column + 1 + n > width) {
+			buf_addc(b, '\n');
+			column = 0;
+		}
+		if (column) {
+			buf_addc(b, ' ');
+			column++;
+		} else {
+			buf_adds(b, prefix);
+			column = strlen(prefix);
+		}
+		buf_add(b, text, n);
+		column += n;
+		text += n;
+		text += strspn(text, " ");
+	}
+	buf_addc(b, '\n');
+}

@@ -39,6 +39,10 @@ void buf_add_base64(struct buf *b, const void *p, size_t n);
 /* Append s percent-encoded (RFC 3986): letters, digits, "-._~" and the
  * bytes of keep stand for themselves. */
 void buf_add_percent(struct buf *b, const char *s, const char *keep);
+/* Append text with line breaks at spaces, each line begun by prefix and at
+ * most width columns wide unless a single word is wider. */
+void buf_add_wrapped(struct buf *b, const char *prefix, const char *text,
+		     size_t width);
 /* Append a JSON string literal with quotes (RFC 8259 section 7), ASCII only:
  * other code points as \uNNNN, invalid UTF-8 bytes as \ufffd. */
 void buf_add_json(struct buf *b, const char *s);

@@ -1,0 +1,146 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Closes fd without losing the errno of what went wrong before. */
+static int close_failed(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+int file_read(const char *path, size_t max, struct buf *out)
+{
+	size_t before = out->len;
+	struct stat st;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
+		return close_failed(fd);
+	if (!S_ISREG(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		return close_failed(fd);
+	}
+	for (;;) {
+		size_t room = out->len - before < max ?
+			max - (out->len - before) : 0;
+
+		if (room > 65536)
+			room = 65536;
+		buf_reserve(out, room + 1);
+		n = read(fd, out->data + out->len, room + 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		out->len += n;
+		out->data[out->len] = '\0';
+		if (out->len - before > max) {
+			errno = EFBIG;
+			n = -1;
+			break;
+		}
+	}
+	if (n < 0) {
+		buf_truncate(out, before);
+		return close_failed(fd);
+	}
+	close(fd);
+	return 0;
+}
+
+static int write_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t done = write(fd, p, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -1;
+		p += done;
+		n -= done;
+	}
+	return 0;
+}
+
+int file_replace(const char *path, const void *data, size_t n, mode_t mode,
+		 int sync)
+{
+	static atomic_uint count;
+	struct buf tmp = BUF_INIT;
+	int fd, saved, ret = -1;
+
+	buf_addf(&tmp, "%s.tmp-%ld-%u", path, (long)getpid(),
+		 atomic_fetch_add(&count, 1));
+	/* one left by a killed process that had our pid */
+	unlink(tmp.data);
+	fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0)
+		goto out;
+	if (write_all(fd, data, n) < 0 || (sync && fsync(fd) < 0)) {
+		close_failed(fd);
+	} else if (close(fd) == 0 && rename(tmp.data, path) == 0) {
+		ret = 0;
+		goto out;
+	}
+	saved = errno;
+	unlink(tmp.data);
+	errno = saved;
+out:
+	buf_free(&tmp);
+	return ret;
+}
+
+int file_mkdirs(const char *path, mode_t mode)
+{
+	char *copy = xstrdup(path);
+	int ret = 0;
+
+	for (char *p = copy + 1; ret == 0; p++) {
+		char c = *p;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+			ret = -1;
+		*p = c;
+		if (!c)
+			break;
+	}
+	free(copy);
+	return ret;
+}
+
+int file_lock(const char *path, unsigned msecs)
+{
+	struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return -1;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK || msecs == 0)
+			return close_failed(fd);
+		nanosleep(&pause, NULL);
+		msecs = msecs > 10 ? msecs - 10 : 0;
+	}
+	return fd;
+}

@@ -1,0 +1,29 @@
+/* Whole files: read, replace atomically, lock. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* Append the contents of a regular file of at most max bytes to out. Returns
+ * 0, or -1 with errno (EFBIG when it is longer); *out is then unchanged. */
+int file_read(const char *path, size_t max, struct buf *out);
+
+/* Put n bytes into path so that readers see the old or the new contents and
+ * never a part: a temporary file beside it with O_EXCL and mode, fsync when
+ * sync is set, rename. Returns 0, or -1 with errno; nothing is left behind
+ * then. After SIGKILL a "PATH.tmp-PID-N" may remain. */
+int file_replace(const char *path, const void *data, size_t n, mode_t mode,
+		 int sync);
+
+/* Make path and its missing parents. Returns 0, or -1 with errno. */
+int file_mkdirs(const char *path, mode_t mode);
+
+/* Take an exclusive flock(2) on path, made when missing, as the Python
+ * package filelock does on Linux; waits up to msecs. Returns an fd whose
+ * close() releases the lock, or -1 with errno (EWOULDBLOCK: still held). */
+int file_lock(const char *path, unsigned msecs);
+
+#endif
