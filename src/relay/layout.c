@@ -1,0 +1,129 @@
+#include "relay/layout.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/assets.h"
+#include "base/log.h"
+#include "base/str.h"
+
+static const struct {
+	const char *name, *server;
+} rows[] = {
+	{ "chatmail_bin", "/usr/local/bin/chatmail" },
+	{ "listen_address", "" },		/* "" = all */
+
+	/* sockets of our own roles */
+	{ "doveauth_socket", "/run/doveauth/doveauth.socket" },
+	{ "lastlogin_socket", "/run/chatmail-lastlogin/lastlogin.socket" },
+	{ "metadata_socket", "/run/chatmail-metadata/metadata.socket" },
+	/* as Postfix sees it; "" = mail is neither signed nor verified */
+	{ "dkim_milter", "" },
+
+	{ "postfix_config_dir", "/etc/postfix" },
+	{ "postfix_queue_dir", "/var/spool/postfix" },
+	{ "postfix_data_dir", "/var/lib/postfix" },
+	{ "postfix_syslog_name", "postfix" },
+	{ "postfix_log_file", "" },		/* "" = syslog */
+	{ "postfix_chroot", "y" },
+	{ "postfix_cache_type", "btree" },	/* lmdb on Alpine */
+	{ "postfix_transport_maps", "" },	/* "" = by DNS alone */
+	{ "smtp_port", "25" },
+	{ "submission_port", "587" },
+	{ "smtps_port", "465" },
+
+	{ "dovecot_config_dir", "/etc/dovecot" },
+	{ "dovecot_base_dir", "/run/dovecot" },
+	{ "dovecot_state_dir", "/var/lib/dovecot" },
+	{ "dovecot_instance", "dovecot" },
+	{ "dovecot_log", "syslog" },
+	{ "dovecot_metrics_port", "3904" },
+	{ "imap_port", "143" },
+	{ "imaps_port", "993" },
+	{ "imap_login_processes", "10" },	/* at least one a CPU */
+	/* only for a Dovecot without the notification delay */
+	{ "imap_hibernate", "false" },
+};
+
+static const char *lookup(const struct tmpl_vars *v, const char *name)
+{
+	return layout_get(container_of(v, struct layout, vars), name);
+}
+
+void layout_init(struct layout *l, const struct relay *r)
+{
+	*l = (struct layout) { .vars.lookup = lookup, .relay = r };
+}
+
+void layout_free(struct layout *l)
+{
+	arena_free(&l->arena);
+	l->change_count = 0;
+}
+
+const char *layout_get(const struct layout *l, const char *name)
+{
+	for (size_t i = 0; i < l->change_count; i++)
+		if (strcmp(l->changes[i].name, name) == 0)
+			return l->changes[i].value;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return rows[i].server;
+	return relay_var(l->relay, name);
+}
+
+const char *layout_need(const struct layout *l, const char *name)
+{
+	const char *value = layout_get(l, name);
+
+	if (!value)
+		bug("the layout has no %s", name);
+	return value;
+}
+
+void layout_setf(struct layout *l, const char *name, const char *fmt, ...)
+{
+	struct buf value = BUF_INIT;
+	size_t i = 0;
+	va_list ap;
+
+	layout_need(l, name);
+	while (i < l->change_count && strcmp(l->changes[i].name, name) != 0)
+		i++;
+	if (i == LAYOUT_CHANGES_MAX)
+		bug("the layout has too many changes");
+	if (i == l->change_count)
+		l->changes[l->change_count++].name =
+			arena_strdup(&l->arena, name);
+	va_start(ap, fmt);
+	buf_vaddf(&value, fmt, ap);
+	va_end(ap);
+	l->changes[i].value = arena_strdup(&l->arena, value.data);
+	buf_free(&value);
+}
+
+const char *layout_name(size_t i, const char **server)
+{
+	if (i >= ARRAY_LEN(rows))
+		return NULL;
+	*server = rows[i].server;
+	return rows[i].name;
+}
+
+int layout_render(const struct layout *l, const char *name, struct buf *out,
+		  struct buf *err)
+{
+	struct buf path = BUF_INIT;
+	const struct asset *a;
+	int ret = -1;
+
+	buf_addf(&path, "conf-templates/%s", name);
+	a = asset_find(path.data);
+	if (!a)
+		buf_setf(err, "%s: no such template", path.data);
+	else
+		ret = tmpl_render(out, path.data, a->data, a->size, &l->vars,
+				  err);
+	buf_free(&path);
+	return ret;
+}
