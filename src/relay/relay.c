@@ -437,21 +437,3 @@ const char *relay_ini_path(const char *arg, bool is_operator)
 		return env;
 	return is_operator ? "chatmail.ini" : "/etc/chatmail/chatmail.ini";
 }
-
-struct relay *relay_load_or_die(const char *path)
-{
-	struct buf warnings = BUF_INIT, err = BUF_INIT;
-	struct relay *r = relay_load(path, &warnings, &err);
-
-	for (char *line = warnings.data; *line;) {
-		size_t n = strcspn(line, "\n");
-
-		log_warn("%.*s", (int)n, line);
-		line += n + (line[n] == '\n');
-	}
-	if (!r)
-		die("%s", err.data);
-	buf_free(&warnings);
-	buf_free(&err);
-	return r;
-}

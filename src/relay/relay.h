@@ -50,10 +50,6 @@ const char *relay_derived_name(size_t i);
  * else ./chatmail.ini when is_operator, else /etc/chatmail/chatmail.ini. */
 const char *relay_ini_path(const char *arg, bool is_operator);
 
-/* relay_load() for an applet's start: warnings go to the log, an error ends
- * the process. */
-struct relay *relay_load_or_die(const char *path);
-
 /* What kind of mail_domain this is; -1 with the reason in *err. */
 enum domain_kind { DOMAIN_NAME, DOMAIN_UNDERSCORE, DOMAIN_IPV4 };
 int relay_domain_kind(const char *domain, struct buf *err);

@@ -1,0 +1,361 @@
+/* chatmail doveauth: Dovecot asks here for every user; an address comes into
+ * being at its first login. */
+#include <errno.h>
+#include <dirent.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applet.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "net/dict_server.h"
+#include "net/jobs.h"
+#include "relay/limits.h"
+#include "relay/reload.h"
+#include "relay/user.h"
+#include "text/dict.h"
+
+/* A request that waits for a creation. */
+struct waiter {
+	struct waiter *next;
+	struct dict_request *request;
+};
+
+/* One address in the making: later logins of the same address wait for it. */
+struct creation {
+	struct job job;
+	struct creation *next;
+	struct waiter *waiters;
+	char *addr, *dir, *password;
+	struct buf err;
+	int result;	/* of user_create() */
+};
+
+/* doveadm user '*': the directory is read by a worker thread. */
+struct listing {
+	struct job job;
+	struct dict_request *request;
+	char *dir, *path;
+	struct buf names;	/* each ended by NUL */
+	int error;
+};
+
+static struct {
+	struct daemon daemon;
+	struct relay_file ini;
+	struct jobs *jobs;
+	struct creation *creations;
+} doveauth;
+
+/* ---- answers ------------------------------------------------------------------ */
+
+static void reply_user(struct dict_request *r, const struct relay *relay,
+		       const char *addr, const char *hash)
+{
+	const char *owner = relay->s.vmail_user;
+	struct buf home = BUF_INIT, json = BUF_INIT;
+
+	user_path(&home, relay, addr, NULL);
+	buf_adds(&json, "{\"addr\": ");
+	buf_add_json(&json, addr);
+	buf_adds(&json, ", \"home\": ");
+	buf_add_json(&json, home.data);
+	buf_adds(&json, ", \"uid\": ");
+	buf_add_json(&json, owner);
+	buf_adds(&json, ", \"gid\": ");
+	buf_add_json(&json, owner);
+	buf_adds(&json, ", \"password\": ");
+	buf_add_json(&json, hash);
+	buf_addc(&json, '}');
+	dict_reply_found(r, json.data);
+	buf_free(&home);
+	buf_free(&json);
+}
+
+/* Answer from the mailbox directory: found (1), no such user (0: not yet
+ * answered), or a temporary failure (-1). */
+static int reply_existing(struct dict_request *r, const char *addr)
+{
+	struct buf hash = BUF_INIT;
+	int ret = user_password(doveauth.ini.relay, addr, &hash);
+
+	if (ret > 0) {
+		reply_user(r, doveauth.ini.relay, addr, hash.data);
+	} else if (ret < 0) {
+		log_warn("reading the password of %s: %s", addr,
+			 strerror(errno));
+		dict_reply_error(r, "temporary failure");
+	}
+	buf_free(&hash);
+	return ret;
+}
+
+/* ---- creation ----------------------------------------------------------------- */
+
+static void run_creation(struct job *j)
+{
+	struct creation *c = container_of(j, struct creation, job);
+
+	c->result = user_create(c->dir, c->password, &c->err);
+	explicit_bzero(c->password, strlen(c->password));
+}
+
+static void creation_unlink(struct creation *c)
+{
+	struct creation **at = &doveauth.creations;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+}
+
+static void creation_free(struct creation *c)
+{
+	buf_free(&c->err);
+	free(c->addr);
+	free(c->dir);
+	free(c->password);
+	free(c);
+}
+
+static void on_created(struct job *j)
+{
+	struct creation *c = container_of(j, struct creation, job);
+
+	creation_unlink(c);
+	if (c->result > 0)
+		log_info("Created address: %s", c->addr);
+	else if (c->result < 0)
+		log_warn("creating %s: %s", c->addr, c->err.data);
+	while (c->waiters) {
+		struct waiter *w = c->waiters;
+
+		c->waiters = w->next;
+		/* gone again already: the next login tries anew */
+		if (c->result < 0 || reply_existing(w->request, c->addr) == 0)
+			dict_reply_error(w->request, "temporary failure");
+		free(w);
+	}
+	creation_free(c);
+}
+
+static struct creation *creation_find(const char *addr)
+{
+	struct creation *c = doveauth.creations;
+
+	while (c && strcmp(c->addr, addr) != 0)
+		c = c->next;
+	return c;
+}
+
+static struct creation *creation_start(const char *addr, const char *password)
+{
+	struct creation *c = xcalloc(1, sizeof(*c));
+	struct buf dir = BUF_INIT;
+
+	user_path(&dir, doveauth.ini.relay, addr, NULL);
+	c->addr = xstrdup(addr);
+	c->dir = buf_detach(&dir);
+	c->password = xstrdup(password);
+	buf_init(&c->err);
+	c->job.run = run_creation;
+	c->job.done = on_created;
+	c->next = doveauth.creations;
+	doveauth.creations = c;
+	jobs_submit(doveauth.jobs, &c->job);
+	return c;
+}
+
+static bool has_resources(void)
+{
+	struct buf why = BUF_INIT, ignored = BUF_INIT;
+	bool ok = limits_allow_creation(doveauth.ini.relay, &why, &ignored);
+
+	for (char *line = ignored.data; *line;) {
+		size_t n = strcspn(line, "\n");
+
+		log_warn("%.*s", (int)n, line);
+		line += n + 1;
+	}
+	if (!ok)
+		log_warn("registration rejected: %s", why.data);
+	buf_free(&why);
+	buf_free(&ignored);
+	return ok;
+}
+
+static void create(struct dict_request *r, const char *addr,
+		   const char *password)
+{
+	struct buf why = BUF_INIT;
+	struct creation *c;
+	struct waiter *w;
+
+	if (!user_may_create(doveauth.ini.relay, addr, password, &why)) {
+		log_warn("%s", why.data);
+		buf_free(&why);
+		dict_reply_not_found(r);
+		return;
+	}
+	buf_free(&why);
+	c = creation_find(addr);
+	if (!c) {
+		if (!has_resources()) {
+			dict_reply_not_found(r);
+			return;
+		}
+		c = creation_start(addr, password);
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->request = r;
+	w->next = c->waiters;
+	c->waiters = w;
+}
+
+/* ---- lookups ------------------------------------------------------------------ */
+
+static void lookup_userdb(struct dict_request *r, const char *addr)
+{
+	if (!user_is_ours(doveauth.ini.relay, addr) ||
+	    reply_existing(r, addr) == 0)
+		dict_reply_not_found(r);
+}
+
+static void lookup_passdb(struct dict_request *r, const char *addr,
+			  const char *password)
+{
+	if (!user_is_ours(doveauth.ini.relay, addr))
+		dict_reply_not_found(r);
+	else if (reply_existing(r, addr) == 0)
+		create(r, addr, password);
+}
+
+static void on_lookup(struct dict_request *r, char *key, const char *user)
+{
+	char *space, *type, *rest, *first, *second;
+
+	if (dict_key_split(key, &space, &type, &rest) < 0 ||
+	    dict_quoted_split(rest, &first, &second) < 0 ||
+	    strcmp(space, "shared") != 0)
+		dict_reply_error(r, "malformed key");
+	else if (strcmp(type, "userdb") == 0)
+		lookup_userdb(r, first);
+	else if (strcmp(type, "passdb") == 0 && second)
+		lookup_passdb(r, second, first);
+	else
+		dict_reply_error(r, "malformed key");
+}
+
+/* ---- the list of all users ------------------------------------------------------ */
+
+static void run_listing(struct job *j)
+{
+	struct listing *l = container_of(j, struct listing, job);
+	DIR *d = opendir(l->dir);
+	struct dirent *e;
+
+	if (!d) {
+		l->error = errno;
+		return;
+	}
+	while ((e = readdir(d))) {
+		struct buf file = BUF_INIT;
+
+		buf_addf(&file, "%s/password", e->d_name);
+		if (strchr(e->d_name, '@') &&
+		    faccessat(dirfd(d), file.data, F_OK, 0) == 0)
+			buf_add(&l->names, e->d_name, strlen(e->d_name) + 1);
+		buf_free(&file);
+	}
+	closedir(d);
+}
+
+static void on_listed(struct job *j)
+{
+	struct listing *l = container_of(j, struct listing, job);
+	struct buf key = BUF_INIT;
+
+	if (l->error && l->error != ENOENT) {
+		log_warn("%s: %s", l->dir, strerror(l->error));
+		dict_reply_error(l->request, "temporary failure");
+	} else {
+		for (size_t i = 0; i < l->names.len;
+		     i += strlen(l->names.data + i) + 1) {
+			buf_setf(&key, "%s%s", l->path, l->names.data + i);
+			dict_reply_row(l->request, key.data);
+		}
+		dict_reply_end(l->request);
+	}
+	buf_free(&key);
+	buf_free(&l->names);
+	free(l->dir);
+	free(l->path);
+	free(l);
+}
+
+static void on_iterate(struct dict_request *r, const char *path,
+		       const char *user)
+{
+	struct listing *l;
+
+	if (strcmp(path, "shared/userdb/") != 0) {
+		dict_reply_end(r);
+		return;
+	}
+	l = xcalloc(1, sizeof(*l));
+	l->request = r;
+	l->dir = xstrdup(doveauth.ini.relay->s.mailboxes_dir);
+	l->path = xstrdup(path);
+	buf_init(&l->names);
+	l->job.run = run_listing;
+	l->job.done = on_listed;
+	jobs_submit(doveauth.jobs, &l->job);
+}
+
+static const struct dict_ops doveauth_ops = {
+	.lookup = on_lookup,
+	.iterate = on_iterate,
+};
+
+/* ---- the role ------------------------------------------------------------------- */
+
+static void on_accepted(struct daemon *d, int fd)
+{
+	dict_serve(d, fd, &doveauth_ops);
+}
+
+static int reload(struct daemon *d, struct buf *err)
+{
+	return relay_file_reload(&doveauth.ini, err);
+}
+
+static int doveauth_main(int argc, char **argv)
+{
+	if (argc < 2 || argc > 3)
+		return applet_usage(&applet_doveauth,
+				    "a socket and at most one INI are needed");
+	relay_file_open(&doveauth.ini, relay_ini_path(argv[2], false));
+	daemon_init(&doveauth.daemon);
+	doveauth.daemon.reload = reload;
+	doveauth.jobs = jobs_new(doveauth.daemon.loop, jobs_default_threads());
+	if (!doveauth.jobs)
+		die("no worker thread can be started");
+	dict_listen_or_die(&doveauth.daemon, argv[1], on_accepted);
+	return daemon_run(&doveauth.daemon);
+}
+
+DEFINE_APPLET(doveauth) {
+	.name = "doveauth",
+	.summary = "tell Dovecot its users and create them at their first login",
+	.args = "SOCKET [INI]",
+	.help =
+"Serves Dovecot's passdb and userdb over its dict protocol on the unix socket\n"
+"SOCKET. A user that does not exist is created with the password of the login\n"
+"when the rules of chatmail.ini allow it and nocreate_file does not exist.\n"
+"\n"
+"INI defaults to $CHATMAIL_INI, else /etc/chatmail/chatmail.ini; it is read\n"
+"again on SIGHUP.\n"
+"\n"
+"Example: chatmail doveauth /run/doveauth/doveauth.socket\n",
+	.main = doveauth_main,
+};

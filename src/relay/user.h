@@ -1,0 +1,44 @@
+/* An address of this relay and its mailbox directory. Layout and rules are
+ * those of upstream's chatmaild (user.py, doveauth.py). */
+#ifndef RELAY_USER_H
+#define RELAY_USER_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "relay/relay.h"
+
+/* May addr stand in a path and belong to this relay: one @ and our domain
+ * behind it, no slash, no control byte, at most 255 bytes? Whether there is
+ * such a user is another question. */
+bool user_is_ours(const struct relay *r, const char *addr);
+
+/* Append the mailbox directory, and a file in it when file is not NULL. */
+void user_path(struct buf *out, const struct relay *r, const char *addr,
+	       const char *file);
+
+/* Append the stored hash, "{SHA512-CRYPT}$6$…". Returns 1, 0 when there is no
+ * such user (or the file is empty, as an interrupted write of upstream leaves
+ * it), -1 with errno when it could not be read. addr is ours. */
+int user_password(const struct relay *r, const char *addr, struct buf *out);
+
+/* May this address come into being with this password? false with the reason
+ * for the log in *why, which never holds the password. */
+bool user_may_create(const struct relay *r, const char *addr,
+		     const char *password, struct buf *why);
+
+/* Is creation switched off by the nocreate file? */
+bool user_creation_is_blocked(const struct relay *r);
+
+/* Make the mailbox directory dir with the hash of the password; safe against
+ * other threads and processes by dir/password.lock, waited for up to 5 s.
+ * When the process dies at any point there is no user or a whole one.
+ * Returns 1 when made, 0 when there was one already, -1 with *err. Slow: for a
+ * worker thread. */
+int user_create(const char *dir, const char *password, struct buf *err);
+
+/* Note a login at the day of secs (Unix time) as the mtime of the password
+ * file. Returns 1, 0 when there is no such user, -1 with errno. */
+int user_note_login(const struct relay *r, const char *addr, uint64_t secs);
+
+#endif
