@@ -1,0 +1,198 @@
+#include "net/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { LINE_PIECE = 4096 };
+
+static const double stop_interval = 0.05, stop_patience = 6.0;
+/* What lived that long has started well. */
+static const double healthy_secs = 10.0;
+
+static void child_start(struct child *c);
+
+static void on_restart(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	child_start(container_of(w, struct child, restart));
+}
+
+/* 0.25, 0.5, 1 … 30 seconds. */
+static double retry_delay(unsigned deaths)
+{
+	double secs = 0.25;
+
+	while (--deaths > 0 && secs < 30)
+		secs *= 2;
+	return secs < 30 ? secs : 30;
+}
+
+static void child_died(struct child *c, const char *why)
+{
+	double delay;
+
+	c->pid = 0;
+	if (c->s->stopping)
+		return;
+	if (ev_now(c->s->loop) - c->started > healthy_secs)
+		c->deaths = 0;
+	delay = retry_delay(++c->deaths);
+	ev_timer_set(&c->restart, delay, 0.0);
+	ev_timer_start(c->s->loop, &c->restart);
+	c->s->on_death(c->s, c, why, delay);
+}
+
+static void give_line(struct child *c, size_t n, size_t skip)
+{
+	char *line = c->line.data;
+
+	line[n] = '\0';
+	c->s->on_line(c->s, c, line);
+	buf_consume(&c->line, n + skip);
+}
+
+static void give_lines(struct child *c)
+{
+	char *lf;
+
+	while ((lf = memchr(c->line.data, '\n', c->line.len)))
+		give_line(c, (size_t)(lf - c->line.data), 1);
+	while (c->line.len >= LINE_PIECE)
+		give_line(c, c->line.len, 0);
+}
+
+static void output_close(struct child *c)
+{
+	if (!ev_is_active(&c->out))
+		return;
+	if (c->line.len > 0)
+		give_line(c, c->line.len, 0);
+	ev_io_stop(c->s->loop, &c->out);
+	close(c->out.fd);
+}
+
+static void on_output(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct child *c = container_of(w, struct child, out);
+	char chunk[LINE_PIECE];
+	ssize_t n = read(w->fd, chunk, sizeof(chunk));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		output_close(c);
+		return;
+	}
+	buf_add(&c->line, chunk, (size_t)n);
+	give_lines(c);
+}
+
+static void child_start(struct child *c)
+{
+	struct buf err = BUF_INIT;
+	pid_t pid;
+	int fd;
+
+	/* grandchildren of the one before may still have held it open */
+	output_close(c);
+	ev_now_update(c->s->loop);
+	c->started = ev_now(c->s->loop);
+	pid = proc_start(&c->spec, &fd, &err);
+	if (pid < 0) {
+		child_died(c, err.data);
+	} else {
+		c->pid = pid;
+		ev_io_set(&c->out, fd, EV_READ);
+		ev_io_start(c->s->loop, &c->out);
+	}
+	buf_free(&err);
+}
+
+/* Also orphans of children come here, who are nobody's business. */
+static void on_reaped(struct ev_loop *loop, ev_child *w, int revents)
+{
+	struct supervisor *s = container_of(w, struct supervisor, reaper);
+	struct buf why = BUF_INIT;
+
+	for (struct child *c = s->children; c; c = c->next) {
+		if (c->pid != w->rpid)
+			continue;
+		proc_add_status(&why, w->rstatus);
+		child_died(c, why.data);
+		break;
+	}
+	buf_free(&why);
+}
+
+/* With patience gone everything that has become ours is killed; killing it
+ * may make more of it ours, so this comes again. */
+static void on_stop_check(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = container_of(w, struct supervisor, stop_timer);
+	pid_t pids[256];
+	size_t n = proc_children(getpid(), pids, ARRAY_LEN(pids));
+
+	if (n == 0) {
+		ev_timer_stop(loop, &s->stop_timer);
+		ev_child_stop(loop, &s->reaper);
+		for (struct child *c = s->children; c; c = c->next)
+			output_close(c);
+		s->on_stopped(s);
+		return;
+	}
+	if (s->stop_checks++ * stop_interval < stop_patience)
+		return;
+	for (size_t i = 0; i < n; i++)
+		kill(pids[i], SIGKILL);
+}
+
+int supervisor_start(struct supervisor *s, struct ev_loop *loop)
+{
+	s->loop = loop;
+	s->children = NULL;
+	s->stopping = false;
+	s->stop_checks = 0;
+	ev_child_init(&s->reaper, on_reaped, 0, 0);
+	ev_child_start(loop, &s->reaper);
+	ev_timer_init(&s->stop_timer, on_stop_check, 0.0, stop_interval);
+	return prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+void supervisor_add(struct supervisor *s, struct child *c)
+{
+	c->s = s;
+	c->pid = 0;
+	c->deaths = 0;
+	c->next = s->children;
+	s->children = c;
+	buf_init(&c->line);
+	ev_init(&c->out, on_output);
+	ev_init(&c->restart, on_restart);
+	child_start(c);
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+	if (s->stopping) {
+		s->stop_checks = (unsigned)(stop_patience / stop_interval);
+		return;
+	}
+	s->stopping = true;
+	for (struct child *c = s->children; c; c = c->next) {
+		ev_timer_stop(s->loop, &c->restart);
+		if (c->pid > 0)
+			kill(c->pid, SIGTERM);
+	}
+	ev_timer_start(s->loop, &s->stop_timer);
+}
+
+void supervisor_free(struct supervisor *s)
+{
+	for (struct child *c = s->children; c; c = c->next)
+		buf_free(&c->line);
+	s->children = NULL;
+}
