@@ -1,0 +1,86 @@
+/* The parts of applets/sandbox*.c, for these alone. */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "relay/layout.h"
+#include "relay/relay.h"
+
+/* A port of the sandbox: BASE + offset. */
+struct sandbox_port {
+	const char *name;	/* in sandbox.json and messages */
+	const char *var;	/* setting or layout name; NULL: reserved */
+	unsigned offset;
+	/* What it says to who connects: a prefix of the first line, "" when
+	 * the client speaks first, NULL when nothing listens. */
+	const char *greeting;
+	const char *applet;	/* the role that listens, NULL: not ours */
+};
+extern const struct sandbox_port sandbox_ports[];
+extern const size_t sandbox_port_count;
+
+/* A role of ours in the sandbox, and its unix socket. */
+struct sandbox_role {
+	const char *name;	/* in the log */
+	const char *applet;
+	const char *socket;	/* name of its file in DIR/run, or NULL */
+	const char *var;	/* layout name of that, or NULL */
+	/* arguments; "@socket" and "@ini" are put in */
+	const char *args[4];
+};
+extern const struct sandbox_role sandbox_roles[];
+extern const size_t sandbox_role_count;
+
+struct sandbox {
+	/* from the command line */
+	const char *domain;	/* NULL: not given */
+	unsigned base;		/* 0: not given, until sandbox_setup() */
+	/* made by sandbox_setup() */
+	char *dir;		/* absolute */
+	char *ini;		/* DIR/chatmail.ini */
+	int lock;
+	struct relay *relay;
+	struct layout layout;
+	char *daemon_dir;	/* of Postfix */
+	FILE *log;
+	bool colour;
+};
+
+/* Make DIR what a relay needs, render and check the configurations; what is
+ * wrong ends the process. */
+void sandbox_setup(struct sandbox *sb, const char *dir);
+/* Only read or write DIR/chatmail.ini, and render with a server's layout. */
+void sandbox_render_server(struct sandbox *sb, const char *dir);
+/* End the process when one of the ports is taken. */
+void sandbox_check_ports(const struct sandbox *sb);
+/* Of a port that has a var. */
+unsigned sandbox_port_number(const struct sandbox *sb,
+			     const struct sandbox_port *p);
+
+/* A key and a self-signed certificate for the domain (a name or an IPv4
+ * address) and for localhost; kept when they are still good. Returns 1 when
+ * they were made, 0 when kept, -1 with *err. */
+int sandbox_certificate(const char *domain, const char *cert_path,
+			const char *key_path, struct buf *err);
+
+/* Start everything, and serve until a signal. Returns the exit code. */
+int sandbox_run(struct sandbox *sb);
+
+/* A line of the common log. */
+void sandbox_log_line(struct sandbox *sb, const char *name, const char *line);
+
+/* Try everything that should answer until all has, then call ready once. */
+struct ev_loop;
+void sandbox_probe_start(struct sandbox *sb, struct ev_loop *loop,
+			 void (*ready)(struct sandbox *sb));
+/* What has not answered yet, separated by ", ". */
+void sandbox_probe_missing(struct buf *out);
+void sandbox_probe_stop(void);
+
+/* When everything answers: DIR/sandbox.json, and the text for people. */
+void sandbox_announce(struct sandbox *sb, double secs);
+
+#endif

@@ -1,0 +1,315 @@
+/* The sandbox's processes, and one log of what they say. */
+#include "applets/sandbox.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "net/supervisor.h"
+#include "applet.h"
+
+enum { CHILDREN_MAX = 16, DEATHS_MAX = 5 };
+
+static const double ready_patience = 60.0;
+
+struct run {
+	struct sandbox *sb;
+	struct ev_loop *loop;
+	struct supervisor s;
+	struct child children[CHILDREN_MAX];
+	size_t count;
+	struct arena arena;	/* the children's arguments */
+	ev_signal signals[3];
+	ev_timer patience;
+	double started;
+	bool ready;
+	int exit_code;
+};
+
+/* One at a time: callbacks of the probes know the sandbox only. */
+static struct run *the_run;
+
+/* "Nov 21 07:27:43 " as syslog writes it, then the host for Postfix: the
+ * common log has its own time. */
+static const char *skip_stamp(const char *name, const char *line)
+{
+	const char *p = line + 16;
+
+	if (strnlen(line, 16) < 16 || line[3] != ' ' || line[9] != ':' ||
+	    line[12] != ':' || line[15] != ' ')
+		return line;
+	if (strcmp(name, "postfix") == 0 && strchr(p, ' '))
+		p = strchr(p, ' ') + 1;
+	return p;
+}
+
+/* Roles begin their lines with their personality, which name says too. */
+static const char *skip_role(const char *line)
+{
+	const char *colon = strstr(line, ": ");
+
+	for (size_t i = 0; colon && i < sandbox_role_count; i++) {
+		const char *role = sandbox_roles[i].applet;
+
+		if (strlen(role) == (size_t)(colon - line) &&
+		    str_starts(line, role))
+			return colon + 2;
+	}
+	return line;
+}
+
+void sandbox_log_line(struct sandbox *sb, const char *name, const char *line)
+{
+	unsigned colour = 0;
+	struct timespec now;
+	struct buf text = BUF_INIT;
+	char clock[16];
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	buf_add_printable(&text, line, strlen(line));
+	if (sb->log)
+		fprintf(sb->log, "%s.%03ld %-10s| %s\n", clock,
+			now.tv_nsec / 1000000, name, text.data);
+	for (const char *p = name; *p; p++)
+		colour += (unsigned char)*p;
+	if (sb->colour)
+		printf("%s \033[%um%-10s|\033[0m %s\n", clock,
+		       31 + colour % 6, name, text.data);
+	else
+		printf("%s %-10s| %s\n", clock, name, text.data);
+	buf_free(&text);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void say(struct run *r, const char *fmt, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	sandbox_log_line(r->sb, "sandbox", text.data);
+	buf_free(&text);
+}
+
+static void remove_json(const struct run *r)
+{
+	struct buf path = BUF_INIT;
+
+	buf_addf(&path, "%s/sandbox.json", r->sb->dir);
+	unlink(path.data);
+	buf_free(&path);
+}
+
+static void stop(struct run *r, int exit_code)
+{
+	if (!r->s.stopping)
+		r->exit_code = exit_code;
+	remove_json(r);
+	sandbox_probe_stop();
+	ev_timer_stop(r->loop, &r->patience);
+	supervisor_stop(&r->s);
+}
+
+static void on_line(struct supervisor *s, struct child *c, const char *line)
+{
+	struct run *r = container_of(s, struct run, s);
+
+	line = skip_role(skip_stamp(c->name, line));
+	sandbox_log_line(r->sb, c->name, line);
+}
+
+static void on_death(struct supervisor *s, struct child *c, const char *why,
+		     double retry_secs)
+{
+	struct run *r = container_of(s, struct run, s);
+
+	if (!r->ready && c->deaths >= DEATHS_MAX) {
+		say(r, "%s does not start: %s; giving up", c->name, why);
+		stop(r, EXIT_FAIL);
+		return;
+	}
+	say(r, "%s ended: %s; starting it again in %g s", c->name, why,
+	    retry_secs);
+}
+
+static void on_stopped(struct supervisor *s)
+{
+	ev_break(container_of(s, struct run, s)->loop, EVBREAK_ALL);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct run *r = the_run;
+
+	say(r, r->s.stopping ? "killing what is left" : "stopping");
+	stop(r, EXIT_OK);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct run *r = container_of(w, struct run, patience);
+	struct buf missing = BUF_INIT;
+
+	sandbox_probe_missing(&missing);
+	say(r, "no answer after %g s from: %s", ready_patience, missing.data);
+	buf_free(&missing);
+	stop(r, EXIT_FAIL);
+}
+
+static void on_ready(struct sandbox *sb)
+{
+	struct run *r = the_run;
+
+	r->ready = true;
+	ev_timer_stop(r->loop, &r->patience);
+	ev_now_update(r->loop);
+	sandbox_announce(sb, ev_now(r->loop) - r->started);
+}
+
+static struct child *child_new(struct run *r, const char *name)
+{
+	struct child *c = &r->children[r->count];
+
+	if (r->count == CHILDREN_MAX)
+		bug("more than %d children", CHILDREN_MAX);
+	r->count++;
+	c->name = name;
+	c->spec.session = true;
+	c->spec.dies_with_us = true;
+	return c;
+}
+
+static void start_role(struct run *r, const struct sandbox_role *role)
+{
+	const char **argv = arena_alloc(&r->arena,
+			(ARRAY_LEN(role->args) + 2) * sizeof(*argv));
+	struct child *c;
+	size_t n = 0;
+
+	if (!applet_find(role->applet)) {
+		say(r, "this program has no %s; left out", role->applet);
+		return;
+	}
+	argv[n++] = role->applet;
+	for (size_t i = 0; i < ARRAY_LEN(role->args) && role->args[i]; i++) {
+		const char *arg = role->args[i];
+
+		if (strcmp(arg, "@ini") == 0)
+			arg = r->sb->ini;
+		else if (strcmp(arg, "@socket") == 0)
+			arg = arena_printf(&r->arena, "%s/run/%s", r->sb->dir,
+					   role->socket);
+		argv[n++] = arg;
+	}
+	c = child_new(r, role->name);
+	c->spec.argv = argv;
+	c->spec.file = "/proc/self/exe";
+	c->spec.user = r->sb->relay->s.vmail_user;
+	supervisor_add(&r->s, c);
+}
+
+static void start_program(struct run *r, const char *name, const char *file,
+			  const char *const args[3])
+{
+	const char **argv = arena_alloc(&r->arena, 5 * sizeof(*argv));
+	struct child *c = child_new(r, name);
+
+	argv[0] = strrchr(file, '/') + 1;
+	for (size_t i = 0; i < 3; i++)
+		argv[1 + i] = args[i];
+	c->spec.argv = argv;
+	c->spec.file = file;
+	supervisor_add(&r->s, c);
+}
+
+/* dovecot -F and Postfix's master stay in the foreground; master would be a
+ * grandchild of "postfix start-fg". Its -s keeps stdout for the log. */
+static void start_all(struct run *r)
+{
+	const char *dir = r->sb->dir;
+	struct buf file = BUF_INIT;
+	char *conf = arena_printf(&r->arena, "%s/dovecot/dovecot.conf", dir);
+
+	for (size_t i = 0; i < sandbox_role_count; i++)
+		start_role(r, &sandbox_roles[i]);
+	if (proc_find("dovecot", &file) < 0)
+		bug("dovecot has gone");
+	start_program(r, "dovecot", arena_strdup(&r->arena, file.data),
+		      (const char *[]) { "-F", "-c", conf });
+	start_program(r, "postfix", arena_printf(&r->arena, "%s/master",
+						 r->sb->daemon_dir),
+		      (const char *[]) { "-c",
+			arena_printf(&r->arena, "%s/postfix", dir), "-s" });
+	buf_free(&file);
+}
+
+static void open_log(struct run *r)
+{
+	struct sandbox *sb = r->sb;
+	char *path = arena_printf(&r->arena, "%s/log", sb->dir);
+	const char *term = getenv("TERM");
+	const char *no_colour = getenv("NO_COLOR");
+
+	rename(path, arena_printf(&r->arena, "%s/log.1", sb->dir));
+	sb->log = fopen(path, "we");
+	if (!sb->log)
+		die_errno("%s", path);
+	setvbuf(sb->log, NULL, _IOLBF, 0);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sb->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) &&
+		term && strcmp(term, "dumb") != 0;
+}
+
+static void watch_signals(struct run *r)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		ev_signal_init(&r->signals[i], on_signal, signals[i]);
+		ev_signal_start(r->loop, &r->signals[i]);
+	}
+}
+
+int sandbox_run(struct sandbox *sb)
+{
+	static struct run run;
+	struct run *r = &run;
+
+	the_run = r;
+	r->sb = sb;
+	open_log(r);
+	remove_json(r);
+	r->loop = ev_default_loop(EVFLAG_AUTO);
+	if (!r->loop)
+		die("libev does not start");
+	r->started = ev_now(r->loop);
+	r->s.on_line = on_line;
+	r->s.on_death = on_death;
+	r->s.on_stopped = on_stopped;
+	watch_signals(r);
+	if (supervisor_start(&r->s, r->loop) < 0)
+		die_errno("supervisor");
+	ev_timer_init(&r->patience, on_patience, ready_patience, 0.0);
+	ev_timer_start(r->loop, &r->patience);
+	say(r, "starting %s in %s", sb->relay->mail_domain_bare, sb->dir);
+	start_all(r);
+	if (!r->s.stopping)
+		sandbox_probe_start(sb, r->loop, on_ready);
+	ev_run(r->loop, 0);
+	say(r, "stopped");
+	supervisor_free(&r->s);
+	arena_free(&r->arena);
+	fclose(sb->log);
+	return r->exit_code;
+}

@@ -1,0 +1,482 @@
+/* The sandbox's directory: chatmail.ini, configurations, owners, ports. */
+#include "applets/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assets.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "relay/reload.h"
+#include "relay/reload.h"
+
+enum {
+	BASE_DEFAULT = 14300,
+	PORTS_USED = 100,
+	UNIX_PATH_MAX = 107,	/* sockaddr_un without its NUL */
+};
+
+/* The longest socket in DIR, one of Dovecot's. */
+static const char longest_socket[] = "/run/dovecot/token-login/imap-urlauth";
+
+/* The last digits are those of the real ports where these are free. */
+const struct sandbox_port sandbox_ports[] = {
+	{ "smtp", "smtp_port", 25, "220 ", NULL },
+	{ "submission", "submission_port", 87, "220 ", NULL },
+	{ "smtps", "smtps_port", 65, "", NULL },
+	{ "imap", "imap_port", 43, "* OK ", NULL },
+	{ "imaps", "imaps_port", 93, "", NULL },
+	{ "filtermail_outgoing", "filtermail_smtp_port", 80, "220 ",
+	  "filtermail" },
+	{ "filtermail_incoming", "filtermail_smtp_port_incoming", 81, "220 ",
+	  "filtermail" },
+	{ "filtermail_http", "filtermail_http_port_incoming", 82, NULL, NULL },
+	{ "filtermail_transport", "filtermail_lmtp_port_transport", 83, NULL,
+	  NULL },
+	{ "reinject_outgoing", "postfix_reinject_port", 35, "220 ", NULL },
+	{ "reinject_incoming", "postfix_reinject_port_incoming", 36, "220 ",
+	  NULL },
+	{ "metrics", "dovecot_metrics_port", 94, NULL, NULL },
+	/* nothing listens here unless a test does: no push leaves the host */
+	{ "notifications", NULL, 90, NULL, NULL },
+	{ "https", NULL, 44, NULL, NULL },
+	{ "http", NULL, 46, NULL, NULL },
+};
+const size_t sandbox_port_count = ARRAY_LEN(sandbox_ports);
+
+const struct sandbox_role sandbox_roles[] = {
+	{ "doveauth", "doveauth", "doveauth.socket", "doveauth_socket",
+	  { "@socket", "@ini" } },
+	{ "lastlogin", "lastlogin", "lastlogin.socket", "lastlogin_socket",
+	  { "@socket", "@ini" } },
+	{ "metadata", "metadata", "metadata.socket", "metadata_socket",
+	  { "@socket", "@ini" } },
+	{ "filter-out", "filtermail", NULL, NULL, { "@ini", "outgoing" } },
+	{ "filter-in", "filtermail", NULL, NULL, { "@ini", "incoming" } },
+	{ "newemail", "newemail", "newemail.socket", NULL,
+	  { "--socket", "@socket", "@ini" } },
+};
+const size_t sandbox_role_count = ARRAY_LEN(sandbox_roles);
+
+__attribute__((format(printf, 2, 3)))
+static char *path_in(const struct sandbox *sb, const char *fmt, ...)
+{
+	struct buf path = BUF_INIT;
+	va_list ap;
+
+	buf_addf(&path, "%s/", sb->dir);
+	va_start(ap, fmt);
+	buf_vaddf(&path, fmt, ap);
+	va_end(ap);
+	return buf_detach(&path);
+}
+
+static void write_file(const char *path, const char *text, size_t n)
+{
+	if (file_replace(path, text, n, 0644, 0) < 0)
+		die_errno("%s", path);
+}
+
+/* Postfix's and Dovecot's users have to reach what is in DIR. */
+static void check_reachable(const char *dir)
+{
+	char *path = xstrdup(dir);
+	struct stat st;
+
+	for (char *p = path + 1;; p++) {
+		char c = *p;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*p = '\0';
+		if (stat(path, &st) < 0)
+			die_errno("%s", path);
+		if (!(st.st_mode & S_IXOTH))
+			die("%s: other users cannot enter it (mode %o), but "
+			    "Postfix and Dovecot run as such; choose another "
+			    "directory or chmod o+x", path,
+			    (unsigned)st.st_mode & 07777);
+		*p = c;
+		if (!c)
+			break;
+	}
+	free(path);
+}
+
+static void open_dir(struct sandbox *sb, const char *dir)
+{
+	size_t max = UNIX_PATH_MAX - strlen(longest_socket);
+
+	if (file_mkdirs(dir, 0755) < 0)
+		die_errno("%s", dir);
+	sb->dir = realpath(dir, NULL);
+	if (!sb->dir)
+		die_errno("%s", dir);
+	if (strlen(sb->dir) > max)
+		die("%s: the path has %zu bytes, the sockets in it allow no "
+		    "more than %zu", sb->dir, strlen(sb->dir), max);
+	if (strpbrk(sb->dir, " \t\n\"'\\$%#{},"))
+		die("%s: a path without spaces and punctuation is needed, as "
+		    "it goes into configurations", sb->dir);
+}
+
+static void take_lock(struct sandbox *sb)
+{
+	char *path = path_in(sb, "lock");
+	struct buf pid = BUF_INIT;
+
+	sb->lock = file_lock(path, 0);
+	if (sb->lock < 0 && errno == EWOULDBLOCK) {
+		file_read(path, 64, &pid);
+		die("%s is in use by a sandbox that runs (pid %s)", sb->dir,
+		    str_trim(pid.data));
+	}
+	if (sb->lock < 0 || ftruncate(sb->lock, 0) < 0 ||
+	    dprintf(sb->lock, "%ld\n", (long)getpid()) < 0)
+		die_errno("%s", path);
+	free(path);
+}
+
+/* From the command line, else of the last start, else the default. */
+static void choose_base(struct sandbox *sb)
+{
+	char *path = path_in(sb, "ports");
+	struct buf text = BUF_INIT;
+	uint64_t last;
+
+	if (!sb->base && file_read(path, 64, &text) == 0 &&
+	    str_to_u64(str_trim(text.data), &last) == 0 && last > 0 &&
+	    last <= 65536 - PORTS_USED)
+		sb->base = (unsigned)last;
+	if (!sb->base)
+		sb->base = BASE_DEFAULT;
+	buf_reset(&text);
+	buf_addf(&text, "%u\n", sb->base);
+	write_file(path, text.data, text.len);
+	buf_free(&text);
+	free(path);
+}
+
+/* Who owns the mailboxes: vmail as on a server, if there is one. */
+static const char *mail_user(void)
+{
+	return getpwnam("vmail") ? "vmail" : "mail";
+}
+
+static void write_ini(const struct sandbox *sb)
+{
+	const char *domain = sb->domain ? sb->domain : "_chat.test";
+	struct buf text = BUF_INIT, err = BUF_INIT;
+
+	if (relay_domain_kind(domain, &err) < 0)
+		die("%s", err.data);
+	relay_write_ini(&text, domain);
+	buf_addf(&text, "\n# For the sandbox.\n"
+		 "mailboxes_dir = %s/mail\n"
+		 "vmail_user = %s\n"
+		 "disable_ipv6 = true\n"
+		 "# a busy machine makes accounts as well\n"
+		 "max_load_1m = 1000\n"
+		 "min_available_memory = 0\n"
+		 "min_free_disk_space = 50M\n"
+		 "# nothing leaves this machine\n"
+		 "notification_url = http://127.0.0.1:%u/notify\n"
+		 "iroh_relay =\n"
+		 "turn_socket_path = %s/run/turn.socket\n",
+		 sb->dir, mail_user(), sb->base + 90, sb->dir);
+	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
+		const struct sandbox_port *p = &sandbox_ports[i];
+
+		if (p->var && setting_find(p->var) >= 0)
+			buf_addf(&text, "%s = %u\n", p->var,
+				 sb->base + p->offset);
+	}
+	write_file(sb->ini, text.data, text.len);
+	buf_free(&text);
+	buf_free(&err);
+}
+
+static void open_ini(struct sandbox *sb)
+{
+	sb->ini = path_in(sb, "chatmail.ini");
+	if (access(sb->ini, F_OK) < 0)
+		write_ini(sb);
+	sb->relay = relay_load_or_die(sb->ini);
+	if (sb->domain && strcmp(sb->domain, sb->relay->mail_domain_bare) != 0)
+		log_warn("%s is used as it is: the domain is %s, not %s",
+			 sb->ini, sb->relay->mail_domain_bare, sb->domain);
+	if (!getpwnam(sb->relay->s.vmail_user))
+		die("%s: vmail_user: there is no user %s on this machine",
+		    sb->ini, sb->relay->s.vmail_user);
+}
+
+/* Quota warnings and the like come to this program by its path. */
+static void layout_program(struct layout *l)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		die_errno("/proc/self/exe");
+	self[n] = '\0';
+	layout_setf(l, "chatmail_bin", "%s", self);
+}
+
+static void fill_layout(struct sandbox *sb)
+{
+	struct layout *l = &sb->layout;
+
+	layout_init(l, sb->relay);
+	layout_program(l);
+	layout_setf(l, "listen_address", "127.0.0.1");
+	layout_setf(l, "tls_cert_path", "%s/tls/cert.pem", sb->dir);
+	layout_setf(l, "tls_key_path", "%s/tls/key.pem", sb->dir);
+	layout_setf(l, "postfix_config_dir", "%s/postfix", sb->dir);
+	layout_setf(l, "postfix_queue_dir", "%s/spool", sb->dir);
+	layout_setf(l, "postfix_data_dir", "%s/postfix-data", sb->dir);
+	layout_setf(l, "postfix_transport_maps", "texthash:%s/transport",
+		    sb->dir);
+	layout_setf(l, "postfix_log_file", "/dev/stdout");
+	layout_setf(l, "postfix_chroot", "n");
+	layout_setf(l, "dovecot_config_dir", "%s/dovecot", sb->dir);
+	layout_setf(l, "dovecot_base_dir", "%s/run/dovecot", sb->dir);
+	layout_setf(l, "dovecot_state_dir", "%s/dovecot-state", sb->dir);
+	layout_setf(l, "dovecot_instance", "chatmail-sandbox-%u", sb->base);
+	layout_setf(l, "dovecot_log", "/dev/stderr");
+	layout_setf(l, "imap_login_processes", "1");
+	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
+		const struct sandbox_port *p = &sandbox_ports[i];
+
+		if (p->var && setting_find(p->var) < 0)
+			layout_setf(l, p->var, "%u", sb->base + p->offset);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(sandbox_roles); i++) {
+		const struct sandbox_role *r = &sandbox_roles[i];
+
+		if (r->var)
+			layout_setf(l, r->var, "%s/run/%s", sb->dir,
+				    r->socket);
+	}
+}
+
+static void make_dir(const char *path, mode_t mode, const char *user)
+{
+	const struct passwd *pw = user ? getpwnam(user) : NULL;
+
+	if (user && !pw)
+		die("there is no user %s: is the package installed?", user);
+	if (file_mkdirs(path, 0755) < 0 || chmod(path, mode) < 0 ||
+	    (pw && chown(path, pw->pw_uid, pw->pw_gid) < 0))
+		die_errno("%s", path);
+}
+
+static void make_dirs(const struct sandbox *sb)
+{
+	const char *vmail = sb->relay->s.vmail_user;
+	const struct {
+		const char *name;
+		mode_t mode;
+		const char *user;
+	} dirs[] = {
+		{ "postfix", 0755, NULL }, { "spool", 0755, NULL },
+		{ "postfix-data", 0700, "postfix" }, { "dovecot", 0755, NULL },
+		{ "dovecot-state", 0755, NULL }, { "tls", 0755, NULL },
+		{ "run", 0755, vmail }, { "run/dovecot", 0755, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		char *path = path_in(sb, "%s", dirs[i].name);
+
+		make_dir(path, dirs[i].mode, dirs[i].user);
+		free(path);
+	}
+	if (access(sb->relay->s.mailboxes_dir, F_OK) < 0)
+		make_dir(sb->relay->s.mailboxes_dir, 0700, vmail);
+}
+
+/* Where mail for other domains goes: people and tests write here. */
+static void make_transport(const struct sandbox *sb)
+{
+	static const char text[] =
+		"# Where mail for other domains goes, for example to a second "
+		"sandbox's smtp port:\n"
+		"# _other.test smtp:[127.0.0.1]:14425\n";
+	char *path = path_in(sb, "transport");
+
+	if (access(path, F_OK) < 0)
+		write_file(path, text, sizeof(text) - 1);
+	free(path);
+}
+
+static void make_certificate(const struct sandbox *sb)
+{
+	struct buf err = BUF_INIT;
+
+	if (sandbox_certificate(sb->relay->mail_domain_bare,
+				layout_need(&sb->layout, "tls_cert_path"),
+				layout_need(&sb->layout, "tls_key_path"),
+				&err) < 0)
+		die("%s", err.data);
+	buf_free(&err);
+}
+
+/* Postfix's and Dovecot's templates into DIR/postfix and DIR/dovecot. */
+static void render(const struct sandbox *sb)
+{
+	static const char prefix[] = "conf-templates/";
+	size_t count;
+	const struct asset *a = assets_all(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = a[i].name + strlen(prefix);
+		struct buf text = BUF_INIT, err = BUF_INIT;
+		char *path;
+
+		if (!str_starts(a[i].name, prefix) ||
+		    (!str_starts(name, "postfix/") &&
+		     !str_starts(name, "dovecot/")))
+			continue;
+		if (layout_render(&sb->layout, name, &text, &err) < 0)
+			die("%s", err.data);
+		path = path_in(sb, "%s", name);
+		write_file(path, text.data, text.len);
+		free(path);
+		buf_free(&text);
+		buf_free(&err);
+	}
+}
+
+/* Runs a checker; what it says, or its exit code, ends us. */
+static void check(const char *const *argv, bool silent, struct buf *output)
+{
+	struct proc_spec spec = { .argv = argv };
+	struct buf file = BUF_INIT, err = BUF_INIT;
+	int code;
+
+	if (proc_find(argv[0], &file) < 0)
+		die("%s is not installed: apt install postfix dovecot-imapd "
+		    "dovecot-lmtpd", argv[0]);
+	spec.file = file.data;
+	code = proc_run(&spec, output, &err);
+	if (code < 0)
+		die("%s", err.data);
+	if (code != 0 || (silent && output->len > 0))
+		die("%s -c %s says (exit code %d): %s", argv[0], argv[2], code,
+		    str_trim(output->data));
+	buf_free(&file);
+	buf_free(&err);
+}
+
+static void check_programs(void)
+{
+	static const struct {
+		const char *program, *packages;
+	} needed[] = {
+		{ "postfix", "postfix" },
+		{ "dovecot", "dovecot-imapd dovecot-lmtpd" },
+	};
+	struct buf missing = BUF_INIT, file = BUF_INIT;
+
+	if (geteuid() != 0)
+		die("Postfix and Dovecot start as root only: run this as root");
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		if (proc_find(needed[i].program, &file) < 0)
+			buf_addf(&missing, " %s", needed[i].packages);
+	if (missing.len > 0)
+		die("Postfix and Dovecot are needed: apt install "
+		    "--no-install-recommends%s", missing.data);
+	buf_free(&missing);
+	buf_free(&file);
+}
+
+static void check_configurations(struct sandbox *sb)
+{
+	char *postfix = path_in(sb, "postfix");
+	char *dovecot = path_in(sb, "dovecot/dovecot.conf");
+	struct buf output = BUF_INIT;
+
+	check((const char *[]) { "postfix", "-c", postfix, "check", NULL },
+	      true, &output);
+	check((const char *[]) { "postconf", "-c", postfix, "-h",
+				 "daemon_directory", NULL }, false, &output);
+	sb->daemon_dir = xstrdup(str_trim(output.data));
+	buf_reset(&output);
+	check((const char *[]) { "doveconf", "-c", dovecot, "-n", NULL },
+	      false, &output);
+	buf_free(&output);
+	free(postfix);
+	free(dovecot);
+}
+
+unsigned sandbox_port_number(const struct sandbox *sb,
+			     const struct sandbox_port *p)
+{
+	uint64_t port = 0;
+
+	if (str_to_u64(layout_need(&sb->layout, p->var), &port) < 0)
+		bug("%s is no port", p->var);
+	return (unsigned)port;
+}
+
+void sandbox_check_ports(const struct sandbox *sb)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
+		const struct sandbox_port *p = &sandbox_ports[i];
+		struct sockaddr_in addr = {
+			.sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		};
+		int fd, on = 1;
+
+		if (!p->greeting)
+			continue;
+		addr.sin_port = htons((uint16_t)sandbox_port_number(sb, p));
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+			die("port %u (%s): %s; --ports BASE chooses others",
+			    ntohs(addr.sin_port), p->name, strerror(errno));
+		close(fd);
+	}
+}
+
+void sandbox_setup(struct sandbox *sb, const char *dir)
+{
+	check_programs();
+	open_dir(sb, dir);
+	check_reachable(sb->dir);
+	take_lock(sb);
+	choose_base(sb);
+	open_ini(sb);
+	fill_layout(sb);
+	make_dirs(sb);
+	make_transport(sb);
+	make_certificate(sb);
+	render(sb);
+	check_configurations(sb);
+}
+
+void sandbox_render_server(struct sandbox *sb, const char *dir)
+{
+	static const char *const names[] = { "postfix", "dovecot" };
+
+	open_dir(sb, dir);
+	if (!sb->base)
+		sb->base = BASE_DEFAULT;
+	open_ini(sb);
+	layout_init(&sb->layout, sb->relay);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char *path = path_in(sb, "%s", names[i]);
+
+		make_dir(path, 0755, NULL);
+		free(path);
+	}
+	render(sb);
+}

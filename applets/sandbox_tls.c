@@ -1,0 +1,193 @@
+/* The sandbox's self-signed certificate. */
+#include "applets/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/file.h"
+
+enum { DAYS_VALID = 825, DAYS_LEFT_MIN = 30, PEM_MAX = 65536 };
+
+static int fail(struct buf *err, const char *what)
+{
+	char text[256];
+
+	ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+	buf_setf(err, "%s: %s", what, text);
+	return -1;
+}
+
+static bool is_address(const char *domain)
+{
+	struct in_addr addr;
+
+	return inet_pton(AF_INET, domain, &addr) == 1;
+}
+
+static X509 *read_certificate(const char *path)
+{
+	struct buf text = BUF_INIT;
+	X509 *cert = NULL;
+	BIO *bio;
+
+	if (file_read(path, PEM_MAX, &text) == 0 && text.len > 0) {
+		bio = BIO_new_mem_buf(text.data, (int)text.len);
+		cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+		BIO_free(bio);
+	}
+	buf_free(&text);
+	return cert;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+	struct buf text = BUF_INIT;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+
+	if (file_read(path, PEM_MAX, &text) == 0 && text.len > 0) {
+		bio = BIO_new_mem_buf(text.data, (int)text.len);
+		key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) :
+			NULL;
+		BIO_free(bio);
+	}
+	OPENSSL_cleanse(text.data, text.len);
+	buf_free(&text);
+	return key;
+}
+
+static bool is_for_domain(X509 *cert, const char *domain)
+{
+	if (is_address(domain))
+		return X509_check_ip_asc(cert, domain, 0) == 1;
+	return X509_check_host(cert, domain, 0, 0, NULL) == 1;
+}
+
+static bool is_still_good(const char *domain, const char *cert_path,
+			  const char *key_path)
+{
+	X509 *cert = read_certificate(cert_path);
+	EVP_PKEY *key = read_key(key_path);
+	int days = 0, secs = 0;
+	bool good = cert && key && X509_check_private_key(cert, key) == 1 &&
+		is_for_domain(cert, domain) &&
+		ASN1_TIME_diff(&days, &secs, NULL,
+			       X509_get0_notAfter(cert)) == 1 &&
+		days >= DAYS_LEFT_MIN;
+
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return good;
+}
+
+static int add_extension(X509 *cert, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509_EXTENSION *ext;
+	int ok;
+
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
+	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	ok = ext && X509_add_ext(cert, ext, -1) == 1;
+	X509_EXTENSION_free(ext);
+	return ok;
+}
+
+static int set_serial(X509 *cert)
+{
+	BIGNUM *n = BN_new();
+	int ok = n && BN_rand(n, 127, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) &&
+		 BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert));
+
+	BN_free(n);
+	return ok;
+}
+
+static int set_fields(X509 *cert, EVP_PKEY *key, const char *domain)
+{
+	X509_NAME *name = X509_get_subject_name(cert);
+	struct buf san = BUF_INIT;
+	int ok;
+
+	if (is_address(domain))
+		buf_addf(&san, "IP:%s", domain);
+	else
+		buf_addf(&san, "DNS:%s,DNS:www.%s,DNS:mta-sts.%s", domain,
+			 domain, domain);
+	buf_adds(&san, ",DNS:localhost,IP:127.0.0.1");
+	/* A subject is at most 64 bytes long (RFC 5280 ub-common-name); who
+	 * checks names looks at the extension. */
+	ok = X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
+	     X509_gmtime_adj(X509_getm_notBefore(cert), -3600L) &&
+	     X509_gmtime_adj(X509_getm_notAfter(cert), DAYS_VALID * 86400L) &&
+	     X509_set_pubkey(cert, key) &&
+	     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+			(const unsigned char *)(strlen(domain) > 64 ?
+						"chatmail sandbox" : domain),
+			-1, -1, 0) &&
+	     X509_set_issuer_name(cert, name) &&
+	     add_extension(cert, NID_subject_alt_name, san.data) &&
+	     add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
+	     add_extension(cert, NID_ext_key_usage, "serverAuth,clientAuth") &&
+	     X509_sign(cert, key, EVP_sha256()) > 0;
+	buf_free(&san);
+	return ok;
+}
+
+static int write_bio(BIO *bio, const char *path, mode_t mode, struct buf *err)
+{
+	char *p;
+	long n = BIO_get_mem_data(bio, &p);
+
+	if (file_replace(path, p, (size_t)n, mode, 0) == 0)
+		return 0;
+	buf_setf(err, "%s: %s", path, strerror(errno));
+	return -1;
+}
+
+/* The key first: a certificate without its key would look finished. */
+static int write_both(X509 *cert, EVP_PKEY *key, const char *cert_path,
+		      const char *key_path, struct buf *err)
+{
+	BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
+	int ret = -1;
+
+	if (!cert_bio || !key_bio || PEM_write_bio_X509(cert_bio, cert) != 1 ||
+	    PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL,
+				     NULL) != 1)
+		fail(err, "writing the certificate");
+	else if (write_bio(key_bio, key_path, 0600, err) == 0)
+		ret = write_bio(cert_bio, cert_path, 0644, err);
+	BIO_free(cert_bio);
+	BIO_free(key_bio);
+	return ret;
+}
+
+int sandbox_certificate(const char *domain, const char *cert_path,
+			const char *key_path, struct buf *err)
+{
+	EVP_PKEY *key;
+	X509 *cert;
+	int ret;
+
+	if (is_still_good(domain, cert_path, key_path))
+		return 0;
+	key = EVP_EC_gen("P-256");
+	cert = X509_new();
+	if (!key || !cert || !set_fields(cert, key, domain))
+		ret = fail(err, "making the certificate");
+	else
+		ret = write_both(cert, key, cert_path, key_path, err);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return ret < 0 ? -1 : 1;
+}
