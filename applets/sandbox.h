@@ -54,7 +54,13 @@ struct sandbox {
 void sandbox_setup(struct sandbox *sb, const char *dir);
 /* Only read or write DIR/chatmail.ini, and render with a server's layout. */
 void sandbox_render_server(struct sandbox *sb, const char *dir);
-/* End the process when one of the ports is taken. */
+/* DIR/… as printf(3) makes it; the caller's. */
+char *sandbox_path(const struct sandbox *sb, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Each ends the process with what is missing, wrong or taken. */
+void sandbox_check_programs(void);
+void sandbox_check_configurations(struct sandbox *sb);
 void sandbox_check_ports(const struct sandbox *sb);
 /* Of a port that has a var. */
 unsigned sandbox_port_number(const struct sandbox *sb,

@@ -5,29 +5,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/rand.h"
 #include "base/str.h"
+#include "relay/newaccount.h"
 #include "text/qr.h"
-
-/* Of a user that does not exist yet: the first login makes it. */
-static void make_account(const struct sandbox *sb, char **address,
-			 char **password)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-	const struct settings *s = &sb->relay->s;
-	char name[65], secret[129];
-	struct buf b = BUF_INIT;
-	size_t name_len = s->username_max_length < 64 ?
-		s->username_max_length : 64;
-	size_t secret_len = s->password_min_length < 125 ?
-		s->password_min_length + 3 : 128;
-
-	rand_string(name, name_len, letters);
-	rand_string(secret, secret_len, letters);
-	buf_addf(&b, "%s@%s", name, sb->relay->mail_domain);
-	*address = buf_detach(&b);
-	*password = xstrdup(secret);
-}
 
 static unsigned port_of(const struct sandbox *sb, const char *name)
 {
@@ -37,16 +17,18 @@ static unsigned port_of(const struct sandbox *sb, const char *name)
 	return 0;
 }
 
-/* ic=3: the certificate is not checked. */
+/* For an IPv4 relay the link has the address already. */
 static void add_dclogin(struct buf *out, const struct sandbox *sb,
-			const char *address, const char *password)
+			const struct newaccount *account)
 {
-	buf_adds(out, "dclogin:");
-	buf_add_percent(out, address, "@[]");
-	buf_adds(out, "?p=");
-	buf_add_percent(out, password, "");
-	buf_addf(out, "&v=1&ih=127.0.0.1&ip=%u&is=ssl&sh=127.0.0.1&sp=%u"
-		 "&ss=ssl&ic=3", port_of(sb, "imaps"), port_of(sb, "smtps"));
+	struct buf ports = BUF_INIT;
+
+	if (!sb->relay->is_ipv4)
+		buf_adds(&ports, "&ih=127.0.0.1&sh=127.0.0.1");
+	buf_addf(&ports, "&ip=%u&is=ssl&sp=%u&ss=ssl", port_of(sb, "imaps"),
+		 port_of(sb, "smtps"));
+	newaccount_dclogin(out, account, sb->relay, ports.data);
+	buf_free(&ports);
 }
 
 static void add_pair(struct buf *out, const char *name, const char *value)
@@ -79,7 +61,7 @@ static void add_ports(struct buf *out, const struct sandbox *sb)
 }
 
 static void write_json(struct sandbox *sb, const char *dclogin,
-		       const char *address, const char *password)
+		       const struct newaccount *account)
 {
 	struct buf out = BUF_INIT, path = BUF_INIT;
 
@@ -90,8 +72,8 @@ static void write_json(struct sandbox *sb, const char *dclogin,
 	add_pair(&out, "mailboxes_dir", sb->relay->s.mailboxes_dir);
 	add_pair(&out, "certificate",
 		 layout_need(&sb->layout, "tls_cert_path"));
-	add_pair(&out, "address", address);
-	add_pair(&out, "password", password);
+	add_pair(&out, "address", account->email.data);
+	add_pair(&out, "password", account->password.data);
 	add_pair(&out, "dclogin", dclogin);
 	buf_addf(&out, "\"pid\":%ld,\"base\":%u,", (long)getpid(), sb->base);
 	add_ports(&out, sb);
@@ -107,7 +89,8 @@ static void print_text(const struct sandbox *sb, const char *dclogin)
 {
 	struct buf qr = BUF_INIT, err = BUF_INIT;
 
-	qr_add_text(&qr, dclogin, &err);
+	if (*dclogin)
+		qr_add_text(&qr, dclogin, &err);
 	printf("\n"
 	       "  Relay          %s\n"
 	       "  Configuration  %s (read at the start)\n"
@@ -130,17 +113,19 @@ static void print_text(const struct sandbox *sb, const char *dclogin)
 
 void sandbox_announce(struct sandbox *sb, double secs)
 {
-	struct buf dclogin = BUF_INIT, line = BUF_INIT;
-	char *address, *password;
+	struct buf dclogin = BUF_INIT, line = BUF_INIT, err = BUF_INIT;
+	struct newaccount account;
 
-	make_account(sb, &address, &password);
-	add_dclogin(&dclogin, sb, address, password);
 	buf_addf(&line, "ready after %.1f s", secs);
 	sandbox_log_line(sb, "sandbox", line.data);
+	if (newaccount_make(&account, sb->relay, &err) < 0)
+		sandbox_log_line(sb, "sandbox", err.data);
+	else
+		add_dclogin(&dclogin, sb, &account);
 	print_text(sb, dclogin.data);
-	write_json(sb, dclogin.data, address, password);
+	write_json(sb, dclogin.data, &account);
+	newaccount_free(&account);
 	buf_free(&dclogin);
 	buf_free(&line);
-	free(address);
-	free(password);
+	buf_free(&err);
 }

@@ -229,6 +229,8 @@ static void start_program(struct run *r, const char *name, const char *file,
 		argv[1 + i] = args[i];
 	c->spec.argv = argv;
 	c->spec.file = file;
+	/* Postfix's master forgets to die with us */
+	c->spec.guarded = strcmp(name, "postfix") == 0;
 	supervisor_add(&r->s, c);
 }
 

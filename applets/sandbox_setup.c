@@ -1,18 +1,14 @@
 /* The sandbox's directory: chatmail.ini, configurations, owners, ports. */
 #include "applets/sandbox.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pwd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assets.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "relay/reload.h"
 #include "relay/reload.h"
@@ -26,47 +22,7 @@ enum {
 /* The longest socket in DIR, one of Dovecot's. */
 static const char longest_socket[] = "/run/dovecot/token-login/imap-urlauth";
 
-/* The last digits are those of the real ports where these are free. */
-const struct sandbox_port sandbox_ports[] = {
-	{ "smtp", "smtp_port", 25, "220 ", NULL },
-	{ "submission", "submission_port", 87, "220 ", NULL },
-	{ "smtps", "smtps_port", 65, "", NULL },
-	{ "imap", "imap_port", 43, "* OK ", NULL },
-	{ "imaps", "imaps_port", 93, "", NULL },
-	{ "filtermail_outgoing", "filtermail_smtp_port", 80, "220 ",
-	  "filtermail" },
-	{ "filtermail_incoming", "filtermail_smtp_port_incoming", 81, "220 ",
-	  "filtermail" },
-	{ "filtermail_http", "filtermail_http_port_incoming", 82, NULL, NULL },
-	{ "filtermail_transport", "filtermail_lmtp_port_transport", 83, NULL,
-	  NULL },
-	{ "reinject_outgoing", "postfix_reinject_port", 35, "220 ", NULL },
-	{ "reinject_incoming", "postfix_reinject_port_incoming", 36, "220 ",
-	  NULL },
-	{ "metrics", "dovecot_metrics_port", 94, NULL, NULL },
-	/* nothing listens here unless a test does: no push leaves the host */
-	{ "notifications", NULL, 90, NULL, NULL },
-	{ "https", NULL, 44, NULL, NULL },
-	{ "http", NULL, 46, NULL, NULL },
-};
-const size_t sandbox_port_count = ARRAY_LEN(sandbox_ports);
-
-const struct sandbox_role sandbox_roles[] = {
-	{ "doveauth", "doveauth", "doveauth.socket", "doveauth_socket",
-	  { "@socket", "@ini" } },
-	{ "lastlogin", "lastlogin", "lastlogin.socket", "lastlogin_socket",
-	  { "@socket", "@ini" } },
-	{ "metadata", "metadata", "metadata.socket", "metadata_socket",
-	  { "@socket", "@ini" } },
-	{ "filter-out", "filtermail", NULL, NULL, { "@ini", "outgoing" } },
-	{ "filter-in", "filtermail", NULL, NULL, { "@ini", "incoming" } },
-	{ "newemail", "newemail", "newemail.socket", NULL,
-	  { "--socket", "@socket", "@ini" } },
-};
-const size_t sandbox_role_count = ARRAY_LEN(sandbox_roles);
-
-__attribute__((format(printf, 2, 3)))
-static char *path_in(const struct sandbox *sb, const char *fmt, ...)
+char *sandbox_path(const struct sandbox *sb, const char *fmt, ...)
 {
 	struct buf path = BUF_INIT;
 	va_list ap;
@@ -129,7 +85,7 @@ static void open_dir(struct sandbox *sb, const char *dir)
 
 static void take_lock(struct sandbox *sb)
 {
-	char *path = path_in(sb, "lock");
+	char *path = sandbox_path(sb, "lock");
 	struct buf pid = BUF_INIT;
 
 	sb->lock = file_lock(path, 0);
@@ -147,7 +103,7 @@ static void take_lock(struct sandbox *sb)
 /* From the command line, else of the last start, else the default. */
 static void choose_base(struct sandbox *sb)
 {
-	char *path = path_in(sb, "ports");
+	char *path = sandbox_path(sb, "ports");
 	struct buf text = BUF_INIT;
 	uint64_t last;
 
@@ -191,7 +147,7 @@ static void write_ini(const struct sandbox *sb)
 		 "iroh_relay =\n"
 		 "turn_socket_path = %s/run/turn.socket\n",
 		 sb->dir, mail_user(), sb->base + 90, sb->dir);
-	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
+	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
 		if (p->var && setting_find(p->var) >= 0)
@@ -205,7 +161,7 @@ static void write_ini(const struct sandbox *sb)
 
 static void open_ini(struct sandbox *sb)
 {
-	sb->ini = path_in(sb, "chatmail.ini");
+	sb->ini = sandbox_path(sb, "chatmail.ini");
 	if (access(sb->ini, F_OK) < 0)
 		write_ini(sb);
 	sb->relay = relay_load_or_die(sb->ini);
@@ -251,13 +207,13 @@ static void fill_layout(struct sandbox *sb)
 	layout_setf(l, "dovecot_instance", "chatmail-sandbox-%u", sb->base);
 	layout_setf(l, "dovecot_log", "/dev/stderr");
 	layout_setf(l, "imap_login_processes", "1");
-	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
+	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
 		if (p->var && setting_find(p->var) < 0)
 			layout_setf(l, p->var, "%u", sb->base + p->offset);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(sandbox_roles); i++) {
+	for (size_t i = 0; i < sandbox_role_count; i++) {
 		const struct sandbox_role *r = &sandbox_roles[i];
 
 		if (r->var)
@@ -292,7 +248,7 @@ static void make_dirs(const struct sandbox *sb)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		char *path = path_in(sb, "%s", dirs[i].name);
+		char *path = sandbox_path(sb, "%s", dirs[i].name);
 
 		make_dir(path, dirs[i].mode, dirs[i].user);
 		free(path);
@@ -308,7 +264,7 @@ static void make_transport(const struct sandbox *sb)
 		"# Where mail for other domains goes, for example to a second "
 		"sandbox's smtp port:\n"
 		"# _other.test smtp:[127.0.0.1]:14425\n";
-	char *path = path_in(sb, "transport");
+	char *path = sandbox_path(sb, "transport");
 
 	if (access(path, F_OK) < 0)
 		write_file(path, text, sizeof(text) - 1);
@@ -345,7 +301,7 @@ static void render(const struct sandbox *sb)
 			continue;
 		if (layout_render(&sb->layout, name, &text, &err) < 0)
 			die("%s", err.data);
-		path = path_in(sb, "%s", name);
+		path = sandbox_path(sb, "%s", name);
 		write_file(path, text.data, text.len);
 		free(path);
 		buf_free(&text);
@@ -353,103 +309,9 @@ static void render(const struct sandbox *sb)
 	}
 }
 
-/* Runs a checker; what it says, or its exit code, ends us. */
-static void check(const char *const *argv, bool silent, struct buf *output)
-{
-	struct proc_spec spec = { .argv = argv };
-	struct buf file = BUF_INIT, err = BUF_INIT;
-	int code;
-
-	if (proc_find(argv[0], &file) < 0)
-		die("%s is not installed: apt install postfix dovecot-imapd "
-		    "dovecot-lmtpd", argv[0]);
-	spec.file = file.data;
-	code = proc_run(&spec, output, &err);
-	if (code < 0)
-		die("%s", err.data);
-	if (code != 0 || (silent && output->len > 0))
-		die("%s -c %s says (exit code %d): %s", argv[0], argv[2], code,
-		    str_trim(output->data));
-	buf_free(&file);
-	buf_free(&err);
-}
-
-static void check_programs(void)
-{
-	static const struct {
-		const char *program, *packages;
-	} needed[] = {
-		{ "postfix", "postfix" },
-		{ "dovecot", "dovecot-imapd dovecot-lmtpd" },
-	};
-	struct buf missing = BUF_INIT, file = BUF_INIT;
-
-	if (geteuid() != 0)
-		die("Postfix and Dovecot start as root only: run this as root");
-	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-		if (proc_find(needed[i].program, &file) < 0)
-			buf_addf(&missing, " %s", needed[i].packages);
-	if (missing.len > 0)
-		die("Postfix and Dovecot are needed: apt install "
-		    "--no-install-recommends%s", missing.data);
-	buf_free(&missing);
-	buf_free(&file);
-}
-
-static void check_configurations(struct sandbox *sb)
-{
-	char *postfix = path_in(sb, "postfix");
-	char *dovecot = path_in(sb, "dovecot/dovecot.conf");
-	struct buf output = BUF_INIT;
-
-	check((const char *[]) { "postfix", "-c", postfix, "check", NULL },
-	      true, &output);
-	check((const char *[]) { "postconf", "-c", postfix, "-h",
-				 "daemon_directory", NULL }, false, &output);
-	sb->daemon_dir = xstrdup(str_trim(output.data));
-	buf_reset(&output);
-	check((const char *[]) { "doveconf", "-c", dovecot, "-n", NULL },
-	      false, &output);
-	buf_free(&output);
-	free(postfix);
-	free(dovecot);
-}
-
-unsigned sandbox_port_number(const struct sandbox *sb,
-			     const struct sandbox_port *p)
-{
-	uint64_t port = 0;
-
-	if (str_to_u64(layout_need(&sb->layout, p->var), &port) < 0)
-		bug("%s is no port", p->var);
-	return (unsigned)port;
-}
-
-void sandbox_check_ports(const struct sandbox *sb)
-{
-	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
-		const struct sandbox_port *p = &sandbox_ports[i];
-		struct sockaddr_in addr = {
-			.sin_family = AF_INET,
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		};
-		int fd, on = 1;
-
-		if (!p->greeting)
-			continue;
-		addr.sin_port = htons((uint16_t)sandbox_port_number(sb, p));
-		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-			die("port %u (%s): %s; --ports BASE chooses others",
-			    ntohs(addr.sin_port), p->name, strerror(errno));
-		close(fd);
-	}
-}
-
 void sandbox_setup(struct sandbox *sb, const char *dir)
 {
-	check_programs();
+	sandbox_check_programs();
 	open_dir(sb, dir);
 	check_reachable(sb->dir);
 	take_lock(sb);
@@ -460,7 +322,7 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	make_transport(sb);
 	make_certificate(sb);
 	render(sb);
-	check_configurations(sb);
+	sandbox_check_configurations(sb);
 }
 
 void sandbox_render_server(struct sandbox *sb, const char *dir)
@@ -473,7 +335,7 @@ void sandbox_render_server(struct sandbox *sb, const char *dir)
 	open_ini(sb);
 	layout_init(&sb->layout, sb->relay);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char *path = path_in(sb, "%s", names[i]);
+		char *path = sandbox_path(sb, "%s", names[i]);
 
 		make_dir(path, 0755, NULL);
 		free(path);

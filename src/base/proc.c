@@ -62,6 +62,52 @@ static const char *child_setup(const struct proc_spec *spec,
 	return NULL;
 }
 
+/* SIGTERM goes on to the program; what ends it ends us. Signals are blocked,
+ * so that none is missed between fork and here. */
+__attribute__((noreturn))
+static void guard(pid_t program, const sigset_t *signals)
+{
+	int sig, status;
+
+	for (;;) {
+		if (sigwait(signals, &sig) != 0)
+			continue;
+		if (sig == SIGTERM)
+			kill(program, SIGTERM);
+		while (waitpid(program, &status, WNOHANG) == program) {
+			if (WIFEXITED(status))
+				_exit(WEXITSTATUS(status));
+			signal(WTERMSIG(status), SIG_DFL);
+			sigprocmask(SIG_UNBLOCK, signals, NULL);
+			raise(WTERMSIG(status));
+			_exit(128 + WTERMSIG(status));
+		}
+	}
+}
+
+/* Returns in the process that becomes the program. */
+static const char *guard_fork(const struct proc_spec *spec, int report)
+{
+	sigset_t signals;
+	pid_t program;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	program = fork();
+	if (program > 0) {
+		close(report);
+		guard(program, &signals);
+	}
+	if (program < 0)
+		return "fork";
+	sigprocmask(SIG_UNBLOCK, &signals, NULL);
+	if (spec->session && setsid() < 0)
+		return "setsid";
+	return NULL;
+}
+
 __attribute__((noreturn))
 static void child_run(const struct proc_spec *spec, const struct passwd *pw,
 		      pid_t parent, int out, int report)
@@ -69,6 +115,8 @@ static void child_run(const struct proc_spec *spec, const struct passwd *pw,
 	struct failure f = { .what = child_setup(spec, pw, parent, out) };
 	ssize_t n;
 
+	if (!f.what && spec->guarded)
+		f.what = guard_fork(spec, report);
 	if (!f.what) {
 		f.what = "executing it";
 		if (spec->file)

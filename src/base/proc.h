@@ -16,8 +16,11 @@ struct proc_spec {
 	 * terminal does not reach it. */
 	bool session;
 	/* Gets SIGTERM when the thread that started it ends, however that
-	 * comes; not kept by set-uid programs. */
+	 * comes; forgotten by the kernel when a program changes its uid. */
 	bool dies_with_us;
+	/* For programs that do: a process of ours stands between, hands
+	 * SIGTERM on and ends as the program does. The pid is that one's. */
+	bool guarded;
 };
 
 /* Start a child: stdin from /dev/null, stdout and stderr on one pipe, whose
