@@ -2,8 +2,10 @@
 #include "applets/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assets.h"
@@ -283,6 +285,18 @@ static void make_certificate(const struct sandbox *sb)
 	buf_free(&err);
 }
 
+/* Postfix waits for a configuration that is younger than two seconds, as it
+ * might still be being written; ours comes by rename and is whole. */
+static void backdate(const char *path)
+{
+	struct timespec times[2];
+
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[0].tv_sec -= 5;
+	times[1] = times[0];
+	utimensat(AT_FDCWD, path, times, 0);
+}
+
 /* Postfix's and Dovecot's templates into DIR/postfix and DIR/dovecot. */
 static void render(const struct sandbox *sb)
 {
@@ -303,6 +317,7 @@ static void render(const struct sandbox *sb)
 			die("%s", err.data);
 		path = sandbox_path(sb, "%s", name);
 		write_file(path, text.data, text.len);
+		backdate(path);
 		free(path);
 		buf_free(&text);
 		buf_free(&err);
