@@ -78,14 +78,6 @@ int sandbox_run(struct sandbox *sb);
 /* A line of the common log. */
 void sandbox_log_line(struct sandbox *sb, const char *name, const char *line);
 
-/* Try everything that should answer until all has, then call ready once. */
-struct ev_loop;
-void sandbox_probe_start(struct sandbox *sb, struct ev_loop *loop,
-			 void (*ready)(struct sandbox *sb));
-/* What has not answered yet, separated by ", ". */
-void sandbox_probe_missing(struct buf *out);
-void sandbox_probe_stop(void);
-
 /* When everything answers: DIR/sandbox.json, and the text for people. */
 void sandbox_announce(struct sandbox *sb, double secs);
 

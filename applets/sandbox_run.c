@@ -2,37 +2,31 @@
 #include "applets/sandbox.h"
 
 #include <errno.h>
-#include <ev.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "net/probe.h"
 #include "net/supervisor.h"
 #include "applet.h"
 
-enum { CHILDREN_MAX = 16, DEATHS_MAX = 5 };
-
-static const double ready_patience = 60.0;
+enum { CHILDREN_MAX = 16, PROBES_MAX = 32, DEATHS_MAX = 5,
+       READY_PATIENCE = 60 };
 
 struct run {
 	struct sandbox *sb;
-	struct ev_loop *loop;
 	struct supervisor s;
 	struct child children[CHILDREN_MAX];
 	size_t count;
+	struct probe probes[PROBES_MAX];
+	struct probe_set probing;
 	struct arena arena;	/* the children's arguments */
-	ev_signal signals[3];
-	ev_timer patience;
-	double started;
+	struct timespec started;
 	bool ready;
 	int exit_code;
 };
-
-/* One at a time: callbacks of the probes know the sandbox only. */
-static struct run *the_run;
 
 /* "Nov 21 07:27:43 " as syslog writes it, then the host for Postfix: the
  * common log has its own time. */
@@ -115,8 +109,7 @@ static void stop(struct run *r, int exit_code)
 	if (!r->s.stopping)
 		r->exit_code = exit_code;
 	remove_json(r);
-	sandbox_probe_stop();
-	ev_timer_stop(r->loop, &r->patience);
+	probe_set_stop(&r->probing);
 	supervisor_stop(&r->s);
 }
 
@@ -142,38 +135,68 @@ static void on_death(struct supervisor *s, struct child *c, const char *why,
 	    retry_secs);
 }
 
-static void on_stopped(struct supervisor *s)
+static void on_signal(struct supervisor *s, int sig)
 {
-	ev_break(container_of(s, struct run, s)->loop, EVBREAK_ALL);
+	struct run *r = container_of(s, struct run, s);
+
+	say(r, "%s: %s", strsignal(sig),
+	    s->stopping ? "killing what is left" : "stopping");
+	remove_json(r);
+	probe_set_stop(&r->probing);
 }
 
-static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+static void on_late(struct probe_set *set)
 {
-	struct run *r = the_run;
-
-	say(r, r->s.stopping ? "killing what is left" : "stopping");
-	stop(r, EXIT_OK);
-}
-
-static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct run *r = container_of(w, struct run, patience);
+	struct run *r = container_of(set, struct run, probing);
 	struct buf missing = BUF_INIT;
 
-	sandbox_probe_missing(&missing);
-	say(r, "no answer after %g s from: %s", ready_patience, missing.data);
+	probe_set_missing(set, &missing);
+	say(r, "no answer after %g s from: %s", set->patience, missing.data);
 	buf_free(&missing);
 	stop(r, EXIT_FAIL);
 }
 
-static void on_ready(struct sandbox *sb)
+static void on_ready(struct probe_set *set)
 {
-	struct run *r = the_run;
+	struct run *r = container_of(set, struct run, probing);
+	struct timespec now;
 
 	r->ready = true;
-	ev_timer_stop(r->loop, &r->patience);
-	ev_now_update(r->loop);
-	sandbox_announce(sb, ev_now(r->loop) - r->started);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sandbox_announce(r->sb, (double)(now.tv_sec - r->started.tv_sec) +
+			 (now.tv_nsec - r->started.tv_nsec) / 1e9);
+}
+
+static void probe_add(struct run *r, struct probe probe)
+{
+	if (r->probing.count == PROBES_MAX)
+		bug("more than %d probes", PROBES_MAX);
+	r->probes[r->probing.count++] = probe;
+}
+
+static void add_probes(struct run *r)
+{
+	for (size_t i = 0; i < sandbox_port_count; i++) {
+		const struct sandbox_port *p = &sandbox_ports[i];
+
+		if (!p->greeting || (p->applet && !applet_find(p->applet)))
+			continue;
+		probe_add(r, (struct probe) {
+			.name = p->name, .greeting = p->greeting,
+			.port = sandbox_port_number(r->sb, p),
+		});
+	}
+	for (size_t i = 0; i < sandbox_role_count; i++) {
+		const struct sandbox_role *role = &sandbox_roles[i];
+
+		if (!role->socket || !applet_find(role->applet))
+			continue;
+		probe_add(r, (struct probe) {
+			.name = role->name, .greeting = "",
+			.path = arena_printf(&r->arena, "%s/run/%s",
+					     r->sb->dir, role->socket),
+		});
+	}
 }
 
 static struct child *child_new(struct run *r, const char *name)
@@ -272,43 +295,32 @@ static void open_log(struct run *r)
 		term && strcmp(term, "dumb") != 0;
 }
 
-static void watch_signals(struct run *r)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
-		ev_signal_init(&r->signals[i], on_signal, signals[i]);
-		ev_signal_start(r->loop, &r->signals[i]);
-	}
-}
-
 int sandbox_run(struct sandbox *sb)
 {
-	static struct run run;
+	static struct run run = {
+		.s = {
+			.on_line = on_line, .on_death = on_death,
+			.on_signal = on_signal,
+		},
+		.probing = {
+			.probes = run.probes, .patience = READY_PATIENCE,
+			.on_ready = on_ready, .on_late = on_late,
+		},
+	};
 	struct run *r = &run;
 
-	the_run = r;
 	r->sb = sb;
 	open_log(r);
 	remove_json(r);
-	r->loop = ev_default_loop(EVFLAG_AUTO);
-	if (!r->loop)
-		die("libev does not start");
-	r->started = ev_now(r->loop);
-	r->s.on_line = on_line;
-	r->s.on_death = on_death;
-	r->s.on_stopped = on_stopped;
-	watch_signals(r);
-	if (supervisor_start(&r->s, r->loop) < 0)
+	clock_gettime(CLOCK_MONOTONIC, &r->started);
+	if (supervisor_start(&r->s) < 0)
 		die_errno("supervisor");
-	ev_timer_init(&r->patience, on_patience, ready_patience, 0.0);
-	ev_timer_start(r->loop, &r->patience);
 	say(r, "starting %s in %s", sb->relay->mail_domain_bare, sb->dir);
 	start_all(r);
+	add_probes(r);
 	if (!r->s.stopping)
-		sandbox_probe_start(sb, r->loop, on_ready);
-	ev_run(r->loop, 0);
+		probe_set_start(&r->probing, r->s.loop);
+	supervisor_run(&r->s);
 	say(r, "stopped");
 	supervisor_free(&r->s);
 	arena_free(&r->arena);

@@ -141,7 +141,7 @@ static void on_stop_check(struct ev_loop *loop, ev_timer *w, int revents)
 		ev_child_stop(loop, &s->reaper);
 		for (struct child *c = s->children; c; c = c->next)
 			output_close(c);
-		s->on_stopped(s);
+		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
 	if (s->stop_checks++ * stop_interval < stop_patience)
@@ -150,16 +150,43 @@ static void on_stop_check(struct ev_loop *loop, ev_timer *w, int revents)
 		kill(pids[i], SIGKILL);
 }
 
-int supervisor_start(struct supervisor *s, struct ev_loop *loop)
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	s->loop = loop;
+	struct supervisor *s = w->data;
+
+	s->on_signal(s, w->signum);
+	supervisor_stop(s);
+}
+
+int supervisor_start(struct supervisor *s)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+	s->loop = ev_default_loop(EVFLAG_AUTO);
+	if (!s->loop) {
+		errno = ENOSYS;
+		return -1;
+	}
 	s->children = NULL;
 	s->stopping = false;
 	s->stop_checks = 0;
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		ev_signal_init(&s->signals[i], on_signal, signals[i]);
+		s->signals[i].data = s;
+		ev_signal_start(s->loop, &s->signals[i]);
+	}
 	ev_child_init(&s->reaper, on_reaped, 0, 0);
-	ev_child_start(loop, &s->reaper);
+	ev_child_start(s->loop, &s->reaper);
 	ev_timer_init(&s->stop_timer, on_stop_check, 0.0, stop_interval);
 	return prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+void supervisor_run(struct supervisor *s)
+{
+	ev_run(s->loop, 0);
+	for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
+		ev_signal_stop(s->loop, &s->signals[i]);
 }
 
 void supervisor_add(struct supervisor *s, struct child *c)

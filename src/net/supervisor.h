@@ -1,6 +1,7 @@
 /* Keeps a set of programs running: their output line by line, a restart for
- * what dies, an end for all. There is one at most in a process, on libev's
- * default loop, and it reaps every child of the process. */
+ * what dies, an end for all at SIGINT, SIGTERM and SIGHUP. There is one at
+ * most in a process, on libev's default loop, and it reaps every child of the
+ * process. */
 #ifndef NET_SUPERVISOR_H
 #define NET_SUPERVISOR_H
 
@@ -35,27 +36,31 @@ struct supervisor {
 	 * when it is started again. May call supervisor_stop(). */
 	void (*on_death)(struct supervisor *s, struct child *c,
 			 const char *why, double retry_secs);
-	/* Every process has ended after supervisor_stop(). */
-	void (*on_stopped)(struct supervisor *s);
-	/* The supervisor's. */
+	/* A signal has come, supervisor_stop() follows. */
+	void (*on_signal)(struct supervisor *s, int sig);
+	/* The supervisor's; others may use the loop. */
 	struct ev_loop *loop;
 	struct child *children;
 	bool stopping;
 	unsigned stop_checks;
 	ev_child reaper;
+	ev_signal signals[3];
 	ev_timer stop_timer;
 };
 
 /* Begin on the default loop; orphans of children become ours. Returns 0, or
  * -1 with errno. */
-int supervisor_start(struct supervisor *s, struct ev_loop *loop);
+int supervisor_start(struct supervisor *s);
 /* Start a program and keep it running. */
 void supervisor_add(struct supervisor *s, struct child *c);
+/* Run the loop until supervisor_stop() was called and every process has
+ * ended. */
+void supervisor_run(struct supervisor *s);
 /* SIGTERM to all; SIGKILL to what is there after six seconds, as roles of ours
- * take up to five to finish, grandchildren included; then on_stopped(). A
- * second call kills at once. */
+ * take up to five to finish, grandchildren included. A second call kills at
+ * once. */
 void supervisor_stop(struct supervisor *s);
-/* After on_stopped(): give back what the children hold. */
+/* Give back what the children hold, after supervisor_run(). */
 void supervisor_free(struct supervisor *s);
 
 #endif
