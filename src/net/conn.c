@@ -166,8 +166,12 @@ static int give_line(struct conn *c)
 	size_t len = nl ? (size_t)(nl - start) : have;
 
 	if (len > c->ops->line_max) {
-		conn_close(c, "line too long");
-		return CONN_CLOSE;
+		c->why = "line too long";
+		if (!c->ops->too_long)
+			return CONN_CLOSE;
+		c->ops->too_long(c);
+		conn_finish(c);
+		return CONN_GO_ON;
 	}
 	if (!nl) {
 		c->scanned = have;

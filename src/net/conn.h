@@ -18,6 +18,8 @@ enum { CONN_GO_ON = 1, CONN_WAIT = 0, CONN_CLOSE = -1 };
 struct conn_ops {
 	/* A longer line, its LF not counted, closes the connection. */
 	size_t line_max;
+	/* Before that: what is written here is still sent. May be NULL. */
+	void (*too_long)(struct conn *c);
 	/* Closes after so many seconds without a byte either way; 0 = never.
 	 * Does not run while line() or data() has answered CONN_WAIT. */
 	double idle_secs;
