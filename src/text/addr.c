@@ -204,13 +204,16 @@ int addr_parse_path(const char *arg, struct buf *addr, const char **params,
 	const char *p = arg + strspn(arg, " \t");
 
 	buf_reset(addr);
+	*params = "";
 	p = path(p, addr);
 	if (!p || (*p && *p != ' ' && *p != '\t')) {
-		buf_reset(addr);
-		return fail(err, "malformed address");
+		fail(err, "malformed address");
+	} else if (check_addr(addr, err) == 0) {
+		*params = p + strspn(p, " \t");
+		return 0;
 	}
-	*params = p + strspn(p, " \t");
-	return check_addr(addr, err);
+	buf_reset(addr);
+	return -1;
 }
 
 /* Header fields */

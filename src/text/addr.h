@@ -17,7 +17,8 @@ enum { ADDR_MAX = 320 };
 /* arg is what follows "MAIL FROM:" or "RCPT TO:". "<a@b>", "a@b" and a
  * source route, which is dropped, are taken; also "<postmaster>". The address
  * goes to *addr, empty for the null path "<>", and *params points to the
- * parameters in arg, or to its end. Returns 0, or -1 and the reason in err. */
+ * parameters in arg, or to its end. Returns 0, or -1 and the reason in err,
+ * and then *addr and *params are empty. */
 int addr_parse_path(const char *arg, struct buf *addr, const char **params,
 		    struct buf *err);
 

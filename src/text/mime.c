@@ -1,5 +1,6 @@
 #include "text/mime.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"

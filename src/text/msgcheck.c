@@ -5,8 +5,6 @@
 #include "base/str.h"
 #include "text/addr.h"
 
-static const struct mime_ops ops;
-
 /* Text */
 
 static bool is_space(char c)

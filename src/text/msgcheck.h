@@ -45,7 +45,8 @@ struct msgcheck_result {
 
 	size_t from_fields;	/* From header fields */
 	size_t from_count;	/* addresses in the first of them */
-	/* The first address, "" if there is none, case as it came. */
+	/* The first address, "" if there is none, case as it came; not to be
+	 * relied on if from_error is set. */
 	const char *from;
 	/* Why From is not one field with one address, or NULL. */
 	const char *from_error;
