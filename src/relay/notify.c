@@ -1,6 +1,5 @@
 #include "relay/notify.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,13 +11,11 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "net/http.h"
+#include "relay/notify_load.h"
 #include "relay/tokens.h"
 #include "relay/user.h"
 
-enum {
-	DROP_SECS = 5 * 3600,
-	LOAD_BATCH = 256,	/* files read by a thread at a time */
-};
+enum { DROP_SECS = 5 * 3600 };
 static const double delays[] = { 8., 64., 512., 4096. };
 static const double TIMEOUT_SECS = 60., STOP_SECS = 3., LOG_SECS = 1.;
 
@@ -32,6 +29,7 @@ struct notify {
 	struct ev_loop *loop;
 	const struct relay_file *ini;
 	struct mailbox_jobs *jobs;
+	struct notify_loader loader;
 	struct http *http;
 	char *dir;
 	struct notify_item *fresh, **fresh_tail;	/* never tried */
@@ -335,109 +333,9 @@ void notify_add(struct notify *n, struct notify_item *list)
 	pump(n);
 }
 
-/* ---- what was there before -------------------------------------------------------- */
-
-struct load {
-	struct mailbox_job job;
-	struct notify *notify;
-	struct buf names;	/* each ended by NUL */
-	size_t at;		/* of the next one to read */
-	struct notify_item *items, **tail;
-};
-
-static int step_load(struct mailbox_job *j)
+static void on_loaded(struct notify_loader *l, struct notify_item *list)
 {
-	struct load *l = container_of(j, struct load, job);
-	struct buf err = BUF_INIT;
-
-	for (int k = 0; k < LOAD_BATCH && l->at < l->names.len; k++) {
-		const char *name = l->names.data + l->at;
-		bool is_bad;
-
-		*l->tail = notify_item_read(j->dir, name, &is_bad, &err);
-		l->at += strlen(name) + 1;
-		if (*l->tail) {
-			l->tail = &(*l->tail)->next;
-			continue;
-		}
-		buf_addf(&j->err, "%s queue item %s: %s\n", is_bad ?
-			 "removing spurious" : "leaving unreadable", name,
-			 err.data);
-		if (is_bad && notify_item_unlink(j->dir, name, &err) < 0)
-			buf_addf(&j->err, "%s\n", err.data);
-	}
-	buf_free(&err);
-	return 0;
-}
-
-static void submit_load(struct load *l)
-{
-	l->items = NULL;
-	l->tail = &l->items;
-	mailbox_jobs_submit(l->notify->jobs, &l->job, xstrdup(l->notify->dir));
-}
-
-static void done_load(struct mailbox_job *j, int ret, const char *err)
-{
-	struct load *l = container_of(j, struct load, job);
-
-	while (*err) {
-		size_t n = strcspn(err, "\n");
-
-		log_warn("%.*s", (int)n, err);
-		err += n + (err[n] == '\n');
-	}
-	notify_add(l->notify, l->items);
-	if (l->at < l->names.len) {
-		submit_load(l);
-		return;
-	}
-	buf_free(&l->names);
-	free(l);
-}
-
-/* Names now, before any new item can be among them; contents later. */
-static int list_names(const char *dir, struct buf *names, struct buf *err)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-
-	if (!d) {
-		buf_setf(err, "%s: %s", dir, strerror(errno));
-		return -1;
-	}
-	while ((e = readdir(d))) {
-		struct buf failed = BUF_INIT;
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (!str_ends(e->d_name, ".tmp")) {
-			buf_add(names, e->d_name, strlen(e->d_name) + 1);
-			continue;
-		}
-		log_warn("removing spurious queue item %s", e->d_name);
-		if (notify_item_unlink(dir, e->d_name, &failed) < 0)
-			log_warn("%s", failed.data);
-		buf_free(&failed);
-	}
-	closedir(d);
-	return 0;
-}
-
-static int load_queue(struct notify *n, struct buf *err)
-{
-	struct load *l = xcalloc(1, sizeof(*l));
-
-	buf_init(&l->names);
-	l->notify = n;
-	if (list_names(n->dir, &l->names, err) < 0) {
-		free(l);
-		return -1;
-	}
-	l->job.step = step_load;
-	l->job.done = done_load;
-	submit_load(l);
-	return 0;
+	notify_add(container_of(l, struct notify, loader), list);
 }
 
 /* ---- public ------------------------------------------------------------------ */
@@ -470,12 +368,13 @@ struct notify *notify_new(struct ev_loop *loop, const struct relay_file *ini,
 	n->jobs = jobs;
 	n->dir = buf_detach(&dir);
 	n->fresh_tail = &n->fresh;
+	n->loader.loaded = on_loaded;
 	ev_timer_init(&n->due, on_due, 0., 0.);
 	if (scale_from_env(&n->scale, err) < 0) {
 		/* said already */
 	} else if (mkdir(n->dir, 0755) < 0 && errno != EEXIST) {
 		buf_setf(err, "%s: %s", n->dir, strerror(errno));
-	} else if (load_queue(n, err) == 0) {
+	} else if (notify_load(&n->loader, n->dir, jobs, err) == 0) {
 		n->http = http_new(loop);
 		return n;
 	}
