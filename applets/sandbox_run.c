@@ -252,8 +252,9 @@ static void start_program(struct run *r, const char *name, const char *file,
 		argv[1 + i] = args[i];
 	c->spec.argv = argv;
 	c->spec.file = file;
-	/* Postfix's master forgets to die with us */
-	c->spec.guarded = strcmp(name, "postfix") == 0;
+	/* Postfix's master forgets to die with us, and Dovecot leaves its
+	 * processes with open sessions behind */
+	c->spec.guarded = true;
 	supervisor_add(&r->s, c);
 }
 

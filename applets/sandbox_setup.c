@@ -170,9 +170,6 @@ static void open_ini(struct sandbox *sb)
 	if (sb->domain && strcmp(sb->domain, sb->relay->mail_domain_bare) != 0)
 		log_warn("%s is used as it is: the domain is %s, not %s",
 			 sb->ini, sb->relay->mail_domain_bare, sb->domain);
-	if (!getpwnam(sb->relay->s.vmail_user))
-		die("%s: vmail_user: there is no user %s on this machine",
-		    sb->ini, sb->relay->s.vmail_user);
 }
 
 /* Quota warnings and the like come to this program by its path. */
@@ -332,6 +329,9 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	take_lock(sb);
 	choose_base(sb);
 	open_ini(sb);
+	if (!getpwnam(sb->relay->s.vmail_user))
+		die("%s: vmail_user: there is no user %s on this machine",
+		    sb->ini, sb->relay->s.vmail_user);
 	fill_layout(sb);
 	make_dirs(sb);
 	make_transport(sb);

@@ -62,10 +62,24 @@ static const char *child_setup(const struct proc_spec *spec,
 	return NULL;
 }
 
+__attribute__((noreturn))
+static void end_like(int status)
+{
+	sigset_t all;
+
+	if (WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	signal(WTERMSIG(status), SIG_DFL);
+	sigfillset(&all);
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	raise(WTERMSIG(status));
+	_exit(128 + WTERMSIG(status));
+}
+
 /* SIGTERM goes on to the program; what ends it ends us. Signals are blocked,
  * so that none is missed between fork and here. */
 __attribute__((noreturn))
-static void guard(pid_t program, const sigset_t *signals)
+static void guard(pid_t program, bool session, const sigset_t *signals)
 {
 	int sig, status;
 
@@ -74,14 +88,11 @@ static void guard(pid_t program, const sigset_t *signals)
 			continue;
 		if (sig == SIGTERM)
 			kill(program, SIGTERM);
-		while (waitpid(program, &status, WNOHANG) == program) {
-			if (WIFEXITED(status))
-				_exit(WEXITSTATUS(status));
-			signal(WTERMSIG(status), SIG_DFL);
-			sigprocmask(SIG_UNBLOCK, signals, NULL);
-			raise(WTERMSIG(status));
-			_exit(128 + WTERMSIG(status));
-		}
+		if (waitpid(program, &status, WNOHANG) != program)
+			continue;
+		if (session)
+			kill(-program, SIGTERM);
+		end_like(status);
 	}
 }
 
@@ -98,7 +109,7 @@ static const char *guard_fork(const struct proc_spec *spec, int report)
 	program = fork();
 	if (program > 0) {
 		close(report);
-		guard(program, &signals);
+		guard(program, spec->session, &signals);
 	}
 	if (program < 0)
 		return "fork";

@@ -19,7 +19,8 @@ struct proc_spec {
 	 * comes; forgotten by the kernel when a program changes its uid. */
 	bool dies_with_us;
 	/* For programs that do: a process of ours stands between, hands
-	 * SIGTERM on and ends as the program does. The pid is that one's. */
+	 * SIGTERM on and ends as the program does; with session, what the
+	 * program leaves running gets SIGTERM then. The pid is that one's. */
 	bool guarded;
 };
 

@@ -8,9 +8,13 @@
 
 #include "base/str.h"
 
-enum { LINE_PIECE = 4096 };
+enum {
+	LINE_PIECE = 4096,
+	STOP_PATIENCE = 120,	/* checks until SIGKILL: 6 seconds */
+	STOP_REMIND = 10,	/* orphans get SIGTERM every 10th */
+};
 
-static const double stop_interval = 0.05, stop_patience = 6.0;
+static const double stop_interval = 0.05;
 /* What lived that long has started well. */
 static const double healthy_secs = 10.0;
 
@@ -128,26 +132,43 @@ static void on_reaped(struct ev_loop *loop, ev_child *w, int revents)
 	buf_free(&why);
 }
 
-/* With patience gone everything that has become ours is killed; killing it
- * may make more of it ours, so this comes again. */
+static bool has_children(const struct supervisor *s)
+{
+	for (const struct child *c = s->children; c; c = c->next)
+		if (c->pid > 0)
+			return true;
+	return false;
+}
+
+static void stopped(struct supervisor *s)
+{
+	ev_timer_stop(s->loop, &s->stop_timer);
+	ev_child_stop(s->loop, &s->reaper);
+	for (struct child *c = s->children; c; c = c->next)
+		output_close(c);
+	ev_break(s->loop, EVBREAK_ALL);
+}
+
+/* Programs end before their own children, which have become ours then: Dovecot
+ * leaves those with an open session alone, so they are told as well. With
+ * patience gone all are killed, which may make more of them ours: so this
+ * comes again. */
 static void on_stop_check(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct supervisor *s = container_of(w, struct supervisor, stop_timer);
+	unsigned checks = s->stop_checks++;
 	pid_t pids[256];
 	size_t n = proc_children(getpid(), pids, ARRAY_LEN(pids));
+	int sig = 0;
 
-	if (n == 0) {
-		ev_timer_stop(loop, &s->stop_timer);
-		ev_child_stop(loop, &s->reaper);
-		for (struct child *c = s->children; c; c = c->next)
-			output_close(c);
-		ev_break(loop, EVBREAK_ALL);
-		return;
-	}
-	if (s->stop_checks++ * stop_interval < stop_patience)
-		return;
-	for (size_t i = 0; i < n; i++)
-		kill(pids[i], SIGKILL);
+	if (n == 0)
+		stopped(s);
+	else if (checks >= STOP_PATIENCE)
+		sig = SIGKILL;
+	else if (checks % STOP_REMIND == 0 && !has_children(s))
+		sig = SIGTERM;
+	for (size_t i = 0; sig && i < n; i++)
+		kill(pids[i], sig);
 }
 
 static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
@@ -205,7 +226,7 @@ void supervisor_add(struct supervisor *s, struct child *c)
 void supervisor_stop(struct supervisor *s)
 {
 	if (s->stopping) {
-		s->stop_checks = (unsigned)(stop_patience / stop_interval);
+		s->stop_checks = STOP_PATIENCE;
 		return;
 	}
 	s->stopping = true;

@@ -97,6 +97,23 @@ static void test_guard(void)
 	buf_free(&err);
 }
 
+static void test_guard_and_orphans(void)
+{
+	const char *const argv[] = SH("sleep 60 & kill -9 $$");
+	struct proc_spec spec = { .argv = argv, .session = true,
+				  .guarded = true };
+	struct buf err = BUF_INIT;
+	int out, status = 0;
+	pid_t pid = proc_start(&spec, &out, &err);
+
+	tap_ok(pid > 0 && output_ends(out), "what it leaves is ended");
+	waitpid(pid, &status, 0);
+	tap_ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	       "and the guard ends as the program did");
+	close(out);
+	buf_free(&err);
+}
+
 /* The parent in between is killed: its child has to end by itself. */
 static void test_dies_with_us(bool guarded)
 {
@@ -151,6 +168,7 @@ int main(void)
 	test_runs(true);
 	test_unknown_user();
 	test_guard();
+	test_guard_and_orphans();
 	test_dies_with_us(false);
 	test_dies_with_us(true);
 	test_find();
