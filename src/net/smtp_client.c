@@ -142,10 +142,12 @@ static int on_line(struct conn *conn, char *line, size_t len)
 		conn->why = "the mail queue does not speak SMTP";
 		return CONN_CLOSE;
 	}
-	if (c->reply.len)
-		buf_adds(&c->reply, "\r\n");
-	if (c->reply.len + len < SMTP_REPLY_MAX)
-		buf_add(&c->reply, line, len);
+	/* several lines become one: cut in the wrong place they would make
+	 * the client wait for more */
+	if (!c->reply.len)
+		buf_addf(&c->reply, "%d", code);
+	if (*text && c->reply.len < SMTP_REPLY_MAX)
+		buf_addf(&c->reply, " %s", text);
 	if (more)
 		return CONN_GO_ON;
 	on_reply(c, code);

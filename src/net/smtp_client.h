@@ -33,7 +33,7 @@ struct smtp_client {
 	const struct smtp_recipient *next;	/* whose RCPT is under way */
 	enum smtp_client_state state;
 	double secs;
-	struct buf reply;			/* lines of the current one */
+	struct buf reply;			/* the current one, on one line */
 };
 
 /* Connect and go as far as ready(). The envelope is borrowed until the end; its
