@@ -3,7 +3,8 @@
  * decoded. Parts inside parts are not told apart, they are a part's body.
  *
  * Bytes may be cut anywhere, the result is the same. Memory is bounded by the
- * limits of fields in mime.c, 32 KB at most and nearly always less than 2 KB; time grows with the message's size alone.
+ * limits of fields in mime.c, 32 KB at most and nearly always less than 2 KB;
+ * time grows with the message's size alone.
  *
  * What mail programs might read in different ways is not guessed but noted:
  * in head.error, type.error, stray, bare_newline, nul.
