@@ -86,7 +86,10 @@ $(BUILD)/t/bench/%: t/bench/%.c $(LIB_OBJ)
 	$(call say,LD $@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
 
-check: all $(UNIT) $(REPLAY)
+check: deps
+	@$(MAKE) --no-print-directory check-built
+
+check-built: all $(UNIT) $(REPLAY)
 	@t/lib/check $(BUILD) $(UNIT)
 
 demo: deps
@@ -123,6 +126,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps check demo bench fuzz install clean
+.PHONY: all deps check check-built demo bench fuzz install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(APP_OBJ:.o=.d)
