@@ -22,9 +22,7 @@ static void sandbox_free(struct sandbox *sb)
 {
 	layout_free(&sb->layout);
 	relay_free(sb->relay);
-	free(sb->daemon_dir);
-	free(sb->ini);
-	free(sb->dir);
+	arena_free(&sb->arena);
 }
 
 static int sandbox_main(int argc, char **argv)

@@ -39,12 +39,13 @@ struct sandbox {
 	const char *domain;	/* NULL: not given */
 	unsigned base;		/* 0: not given, until sandbox_setup() */
 	/* made by sandbox_setup() */
-	char *dir;		/* absolute */
-	char *ini;		/* DIR/chatmail.ini */
+	struct arena arena;	/* owns the texts */
+	const char *dir;	/* absolute */
+	const char *ini;	/* DIR/chatmail.ini */
 	int lock;
 	struct relay *relay;
 	struct layout layout;
-	char *daemon_dir;	/* of Postfix */
+	const char *daemon_dir;	/* of Postfix */
 	FILE *log;
 	bool colour;
 };
@@ -54,14 +55,13 @@ struct sandbox {
 void sandbox_setup(struct sandbox *sb, const char *dir);
 /* Only read or write DIR/chatmail.ini, and render with a server's layout. */
 void sandbox_render_server(struct sandbox *sb, const char *dir);
-/* DIR/… as printf(3) makes it; the caller's. */
-char *sandbox_path(const struct sandbox *sb, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+/* DIR/name, as long as the sandbox lives. */
+const char *sandbox_path(struct sandbox *sb, const char *name);
 
 /* Each ends the process with what is missing, wrong or taken. */
 void sandbox_check_programs(void);
 void sandbox_check_configurations(struct sandbox *sb);
-void sandbox_check_ports(const struct sandbox *sb);
+void sandbox_check_ports(struct sandbox *sb);
 /* Of a port that has a var. */
 unsigned sandbox_port_number(const struct sandbox *sb,
 			     const struct sandbox_port *p);

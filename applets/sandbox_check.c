@@ -96,21 +96,19 @@ void sandbox_check_programs(void)
 
 void sandbox_check_configurations(struct sandbox *sb)
 {
-	char *postfix = sandbox_path(sb, "postfix");
-	char *dovecot = sandbox_path(sb, "dovecot/dovecot.conf");
+	const char *postfix = sandbox_path(sb, "postfix");
+	const char *dovecot = sandbox_path(sb, "dovecot/dovecot.conf");
 	struct buf output = BUF_INIT;
 
 	check((const char *[]) { "postfix", "-c", postfix, "check", NULL },
 	      true, &output);
 	check((const char *[]) { "postconf", "-c", postfix, "-h",
 				 "daemon_directory", NULL }, false, &output);
-	sb->daemon_dir = xstrdup(str_trim(output.data));
+	sb->daemon_dir = arena_strdup(&sb->arena, str_trim(output.data));
 	buf_reset(&output);
 	check((const char *[]) { "doveconf", "-c", dovecot, "-n", NULL },
 	      false, &output);
 	buf_free(&output);
-	free(postfix);
-	free(dovecot);
 }
 
 unsigned sandbox_port_number(const struct sandbox *sb,
@@ -145,10 +143,10 @@ static int port_error(unsigned port)
 
 /* A sandbox that was killed leaves its sandbox.json, and for a moment its
  * children, who are ending. */
-void sandbox_check_ports(const struct sandbox *sb)
+void sandbox_check_ports(struct sandbox *sb)
 {
 	struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
-	char *json = sandbox_path(sb, "sandbox.json");
+	const char *json = sandbox_path(sb, "sandbox.json");
 	unsigned tries = access(json, F_OK) == 0 ? 60 : 1;
 
 	for (size_t i = 0; i < ARRAY_LEN(sandbox_ports); i++) {
@@ -165,5 +163,4 @@ void sandbox_check_ports(const struct sandbox *sb)
 			die("port %u (%s): %s; --ports BASE chooses others",
 			    port, p->name, strerror(error));
 	}
-	free(json);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -24,16 +25,9 @@ enum {
 /* The longest socket in DIR, one of Dovecot's. */
 static const char longest_socket[] = "/run/dovecot/token-login/imap-urlauth";
 
-char *sandbox_path(const struct sandbox *sb, const char *fmt, ...)
+const char *sandbox_path(struct sandbox *sb, const char *name)
 {
-	struct buf path = BUF_INIT;
-	va_list ap;
-
-	buf_addf(&path, "%s/", sb->dir);
-	va_start(ap, fmt);
-	buf_vaddf(&path, fmt, ap);
-	va_end(ap);
-	return buf_detach(&path);
+	return arena_printf(&sb->arena, "%s/%s", sb->dir, name);
 }
 
 static void write_file(const char *path, const char *text, size_t n)
@@ -71,12 +65,13 @@ static void check_reachable(const char *dir)
 static void open_dir(struct sandbox *sb, const char *dir)
 {
 	size_t max = UNIX_PATH_MAX - strlen(longest_socket);
+	char real[PATH_MAX];
 
 	if (file_mkdirs(dir, 0755) < 0)
 		die_errno("%s", dir);
-	sb->dir = realpath(dir, NULL);
-	if (!sb->dir)
+	if (!realpath(dir, real))
 		die_errno("%s", dir);
+	sb->dir = arena_strdup(&sb->arena, real);
 	if (strlen(sb->dir) > max)
 		die("%s: the path has %zu bytes, the sockets in it allow no "
 		    "more than %zu", sb->dir, strlen(sb->dir), max);
@@ -85,27 +80,35 @@ static void open_dir(struct sandbox *sb, const char *dir)
 		    "it goes into configurations", sb->dir);
 }
 
+__attribute__((noreturn))
+static void die_locked(struct sandbox *sb, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long pid = 0;
+
+	if (!f || fscanf(f, "%ld", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	die("%s is in use by a sandbox that runs (pid %ld)", sb->dir, pid);
+}
+
 static void take_lock(struct sandbox *sb)
 {
-	char *path = sandbox_path(sb, "lock");
-	struct buf pid = BUF_INIT;
+	const char *path = sandbox_path(sb, "lock");
 
 	sb->lock = file_lock(path, 0);
-	if (sb->lock < 0 && errno == EWOULDBLOCK) {
-		file_read(path, 64, &pid);
-		die("%s is in use by a sandbox that runs (pid %s)", sb->dir,
-		    str_trim(pid.data));
-	}
+	if (sb->lock < 0 && errno == EWOULDBLOCK)
+		die_locked(sb, path);
 	if (sb->lock < 0 || ftruncate(sb->lock, 0) < 0 ||
 	    dprintf(sb->lock, "%ld\n", (long)getpid()) < 0)
 		die_errno("%s", path);
-	free(path);
 }
 
 /* From the command line, else of the last start, else the default. */
 static void choose_base(struct sandbox *sb)
 {
-	char *path = sandbox_path(sb, "ports");
+	const char *path = sandbox_path(sb, "ports");
 	struct buf text = BUF_INIT;
 	uint64_t last;
 
@@ -119,7 +122,6 @@ static void choose_base(struct sandbox *sb)
 	buf_addf(&text, "%u\n", sb->base);
 	write_file(path, text.data, text.len);
 	buf_free(&text);
-	free(path);
 }
 
 /* Who owns the mailboxes: vmail as on a server, if there is one. */
@@ -232,7 +234,7 @@ static void make_dir(const char *path, mode_t mode, const char *user)
 		die_errno("%s", path);
 }
 
-static void make_dirs(const struct sandbox *sb)
+static void make_dirs(struct sandbox *sb)
 {
 	const char *vmail = sb->relay->s.vmail_user;
 	const struct {
@@ -247,27 +249,25 @@ static void make_dirs(const struct sandbox *sb)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		char *path = sandbox_path(sb, "%s", dirs[i].name);
+		const char *path = sandbox_path(sb, dirs[i].name);
 
 		make_dir(path, dirs[i].mode, dirs[i].user);
-		free(path);
 	}
 	if (access(sb->relay->s.mailboxes_dir, F_OK) < 0)
 		make_dir(sb->relay->s.mailboxes_dir, 0700, vmail);
 }
 
 /* Where mail for other domains goes: people and tests write here. */
-static void make_transport(const struct sandbox *sb)
+static void make_transport(struct sandbox *sb)
 {
 	static const char text[] =
 		"# Where mail for other domains goes, for example to a second "
 		"sandbox's smtp port:\n"
 		"# _other.test smtp:[127.0.0.1]:14425\n";
-	char *path = sandbox_path(sb, "transport");
+	const char *path = sandbox_path(sb, "transport");
 
 	if (access(path, F_OK) < 0)
 		write_file(path, text, sizeof(text) - 1);
-	free(path);
 }
 
 static void make_certificate(const struct sandbox *sb)
@@ -295,7 +295,7 @@ static void backdate(const char *path)
 }
 
 /* Postfix's and Dovecot's templates into DIR/postfix and DIR/dovecot. */
-static void render(const struct sandbox *sb)
+static void render(struct sandbox *sb)
 {
 	static const char prefix[] = "conf-templates/";
 	size_t count;
@@ -304,7 +304,7 @@ static void render(const struct sandbox *sb)
 	for (size_t i = 0; i < count; i++) {
 		const char *name = a[i].name + strlen(prefix);
 		struct buf text = BUF_INIT, err = BUF_INIT;
-		char *path;
+		const char *path;
 
 		if (!str_starts(a[i].name, prefix) ||
 		    (!str_starts(name, "postfix/") &&
@@ -312,10 +312,9 @@ static void render(const struct sandbox *sb)
 			continue;
 		if (layout_render(&sb->layout, name, &text, &err) < 0)
 			die("%s", err.data);
-		path = sandbox_path(sb, "%s", name);
+		path = sandbox_path(sb, name);
 		write_file(path, text.data, text.len);
 		backdate(path);
-		free(path);
 		buf_free(&text);
 		buf_free(&err);
 	}
@@ -350,10 +349,9 @@ void sandbox_render_server(struct sandbox *sb, const char *dir)
 	open_ini(sb);
 	layout_init(&sb->layout, sb->relay);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char *path = sandbox_path(sb, "%s", names[i]);
+		const char *path = sandbox_path(sb, names[i]);
 
 		make_dir(path, 0755, NULL);
-		free(path);
 	}
 	render(sb);
 }
