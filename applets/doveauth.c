@@ -331,7 +331,7 @@ static int reload(struct daemon *d, struct buf *err)
 
 static int doveauth_main(int argc, char **argv)
 {
-	if (argc < 2 || argc > 3)
+	if (argc < 2 || argc > 3 || *argv[1] == '-')
 		return applet_usage(&applet_doveauth,
 				    "a socket and at most one INI are needed");
 	relay_file_open(&doveauth.ini, relay_ini_path(argv[2], false));

@@ -80,7 +80,7 @@ static int reload(struct daemon *d, struct buf *err)
 
 static int lastlogin_main(int argc, char **argv)
 {
-	if (argc < 2 || argc > 3)
+	if (argc < 2 || argc > 3 || *argv[1] == '-')
 		return applet_usage(&applet_lastlogin,
 				    "a socket and at most one INI are needed");
 	relay_file_open(&lastlogin.ini, relay_ini_path(argv[2], false));

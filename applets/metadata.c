@@ -355,7 +355,7 @@ static void serve_or_die(struct daemon *d, const char *socket)
 
 static int metadata_main(int argc, char **argv)
 {
-	if (argc < 2 || argc > 3)
+	if (argc < 2 || argc > 3 || *argv[1] == '-')
 		return applet_usage(&applet_metadata,
 				    "a socket and at most one INI are needed");
 	relay_file_open(&metadata.ini, relay_ini_path(argv[2], false));
