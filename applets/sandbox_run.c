@@ -13,7 +13,7 @@
 #include "applet.h"
 
 enum { CHILDREN_MAX = 16, PROBES_MAX = 32, DEATHS_MAX = 5,
-       READY_PATIENCE = 60 };
+       READY_PATIENCE = 60, INOTIFY_ENOUGH = 1024 };
 
 struct run {
 	struct sandbox *sb;
@@ -279,6 +279,23 @@ static void start_all(struct run *r)
 	buf_free(&file);
 }
 
+/* Without a watch of its own a connection in IDLE looks every 30 seconds. */
+static void say_inotify_limit(struct run *r)
+{
+	static const char path[] =
+		"/proc/sys/fs/inotify/max_user_instances";
+	FILE *f = fopen(path, "re");
+	unsigned max;
+
+	if (!f)
+		return;
+	if (fscanf(f, "%u", &max) == 1 && max < INOTIFY_ENOUGH)
+		say(r, "fs.inotify.max_user_instances is %u: of more "
+		    "connections in IDLE some hear of mail half a minute late",
+		    max);
+	fclose(f);
+}
+
 static void open_log(struct run *r)
 {
 	struct sandbox *sb = r->sb;
@@ -317,6 +334,7 @@ int sandbox_run(struct sandbox *sb)
 	if (supervisor_start(&r->s) < 0)
 		die_errno("supervisor");
 	say(r, "starting %s in %s", sb->relay->mail_domain_bare, sb->dir);
+	say_inotify_limit(r);
 	start_all(r);
 	add_probes(r);
 	if (!r->s.stopping)

@@ -36,30 +36,37 @@ static void write_file(const char *path, const char *text, size_t n)
 		die_errno("%s", path);
 }
 
-/* Postfix's and Dovecot's users have to reach what is in DIR. */
-static void check_reachable(const char *dir)
+/* The first directory on the way to path that other users cannot enter, path
+ * itself included when it is one; NULL when there is none. */
+static const char *closed_dir(struct sandbox *sb, const char *path)
 {
-	char *path = xstrdup(dir);
+	char *copy = arena_strdup(&sb->arena, path);
 	struct stat st;
 
-	for (char *p = path + 1;; p++) {
+	for (char *p = copy + 1;; p++) {
 		char c = *p;
 
 		if (c != '/' && c != '\0')
 			continue;
 		*p = '\0';
-		if (stat(path, &st) < 0)
-			die_errno("%s", path);
-		if (!(st.st_mode & S_IXOTH))
-			die("%s: other users cannot enter it (mode %o), but "
-			    "Postfix and Dovecot run as such; choose another "
-			    "directory or chmod o+x", path,
-			    (unsigned)st.st_mode & 07777);
+		if (stat(copy, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    !(st.st_mode & S_IXOTH))
+			return copy;
 		*p = c;
 		if (!c)
-			break;
+			return NULL;
 	}
-	free(path);
+}
+
+/* Postfix and Dovecot have users of their own, who have to get into DIR. */
+static void check_reachable(struct sandbox *sb)
+{
+	const char *closed = closed_dir(sb, sb->dir);
+
+	if (closed)
+		die("%s: other users cannot enter it, but Postfix and Dovecot "
+		    "run as such; choose another directory or chmod o+x",
+		    closed);
 }
 
 static void open_dir(struct sandbox *sb, const char *dir)
@@ -175,15 +182,21 @@ static void open_ini(struct sandbox *sb)
 }
 
 /* Quota warnings and the like come to this program by its path. */
-static void layout_program(struct layout *l)
+static void layout_program(struct sandbox *sb)
 {
+	const char *closed;
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (n < 0)
 		die_errno("/proc/self/exe");
 	self[n] = '\0';
-	layout_setf(l, "chatmail_bin", "%s", self);
+	layout_setf(&sb->layout, "chatmail_bin", "%s", self);
+	closed = closed_dir(sb, self);
+	if (closed)
+		log_warn("%s: other users cannot enter it: Dovecot will not be "
+			 "able to start %s when a mailbox is full", closed,
+			 self);
 }
 
 static void fill_layout(struct sandbox *sb)
@@ -191,7 +204,7 @@ static void fill_layout(struct sandbox *sb)
 	struct layout *l = &sb->layout;
 
 	layout_init(l, sb->relay);
-	layout_program(l);
+	layout_program(sb);
 	layout_setf(l, "listen_address", "127.0.0.1");
 	layout_setf(l, "tls_cert_path", "%s/tls/cert.pem", sb->dir);
 	layout_setf(l, "tls_key_path", "%s/tls/key.pem", sb->dir);
@@ -324,7 +337,7 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 {
 	sandbox_check_programs();
 	open_dir(sb, dir);
-	check_reachable(sb->dir);
+	check_reachable(sb);
 	take_lock(sb);
 	choose_base(sb);
 	open_ini(sb);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -179,6 +180,17 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 	supervisor_stop(s);
 }
 
+/* Children inherit it; mail servers are made for more than the usual 1024. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int supervisor_start(struct supervisor *s)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -192,6 +204,7 @@ int supervisor_start(struct supervisor *s)
 	s->stopping = false;
 	s->stop_checks = 0;
 	signal(SIGPIPE, SIG_IGN);
+	raise_fd_limit();
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		ev_signal_init(&s->signals[i], on_signal, signals[i]);
 		s->signals[i].data = s;

@@ -48,8 +48,8 @@ struct supervisor {
 	ev_timer stop_timer;
 };
 
-/* Begin on the default loop; orphans of children become ours. Returns 0, or
- * -1 with errno. */
+/* Begin on the default loop; orphans of children become ours, and the limit of
+ * open files is raised for all. Returns 0, or -1 with errno. */
 int supervisor_start(struct supervisor *s);
 /* Start a program and keep it running. */
 void supervisor_add(struct supervisor *s, struct child *c);
