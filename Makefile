@@ -38,7 +38,7 @@ LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
 APP_SRC := src/main.c $(sort $(wildcard applets/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 APP_OBJ := $(APP_SRC:%.c=$(BUILD)/%.o)
-ASSETS := $(sort $(shell find conf-templates www -type f))
+ASSETS := $(sort $(shell find conf-templates www -type f -not -name ".*"))
 UNIT := $(patsubst t/unit/%.c,$(BUILD)/t/unit/%,$(sort $(wildcard t/unit/*.c)))
 FUZZ := $(patsubst t/fuzz/%.c,%,$(filter-out t/fuzz/replay.c, \
 	$(sort $(wildcard t/fuzz/*.c))))
