@@ -218,6 +218,31 @@ static size_t curl_has_body(char *data, size_t size, size_t n, void *userp)
 	return r->received > HTTP_BODY_MAX ? 0 : size * n;
 }
 
+static size_t curl_wants_body(char *data, size_t size, size_t n, void *userp)
+{
+	struct http_request *r = userp;
+	size_t left = r->body_len - r->sent;
+
+	if (left > size * n)
+		left = size * n;
+	memcpy(data, (const char *)r->body + r->sent, left);
+	r->sent += left;
+	return left;
+}
+
+/* curl sends a request again on its own when a kept connection closes without
+ * an answer. By HTTP/2 the server has most often said that it did not take it;
+ * by HTTP/1.1 it may have: the caller is to know. */
+static int curl_wants_rewind(void *userp, curl_off_t offset, int origin)
+{
+	struct http_request *r = userp;
+
+	if (!r->http->multiplexed || origin != SEEK_SET || offset != 0)
+		return CURL_SEEKFUNC_FAIL;
+	r->sent = 0;
+	return CURL_SEEKFUNC_OK;
+}
+
 static int curl_has_socket(void *userp, curl_socket_t fd, curlsocktype purpose)
 {
 	unsigned msecs = UNACKED_MSECS;
@@ -226,33 +251,45 @@ static int curl_has_socket(void *userp, curl_socket_t fd, curlsocktype purpose)
 	return CURL_SOCKOPT_OK;
 }
 
-static CURL *easy_new(const struct http *h, struct http_request *r)
+static void set_transport(CURL *c, const struct http_request *r)
 {
 	const char *ca = getenv("SSL_CERT_FILE");
-	CURL *c = curl_easy_init();
+	bool is_tls = mem_eqi(r->url, "https:", strlen("https:"));
 
-	if (!c)
-		bug("curl does not start");
-	curl_easy_setopt(c, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(c, CURLOPT_URL, r->url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(r->timeout * 1000.));
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
-			 (long)CURL_HTTP_VERSION_2TLS);
-	/* rather share a connection that is being made than make another */
-	curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
+	/* by TLS rather share a connection that is being made than make
+	 * another; without, HTTP/2 is not spoken */
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, is_tls ?
+			 (long)CURL_HTTP_VERSION_2TLS :
+			 (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(c, CURLOPT_PIPEWAIT, is_tls ? 1L : 0L);
+	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, curl_has_socket);
+	if (ca && *ca)
+		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+}
+
+static CURL *easy_new(const struct http *h, struct http_request *r)
+{
+	CURL *c = curl_easy_init();
+
+	if (!c)
+		bug("curl does not start");
+	set_transport(c, r);
+	curl_easy_setopt(c, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "chatmail/" CHATMAIL_VERSION);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
 	curl_easy_setopt(c, CURLOPT_POST, 1L);
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
 			 (curl_off_t)r->body_len);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
+	curl_easy_setopt(c, CURLOPT_READFUNCTION, curl_wants_body);
+	curl_easy_setopt(c, CURLOPT_READDATA, r);
+	curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, curl_wants_rewind);
+	curl_easy_setopt(c, CURLOPT_SEEKDATA, r);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, curl_has_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
-	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, curl_has_socket);
-	if (ca && *ca)
-		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
 	return c;
 }
 
@@ -278,7 +315,8 @@ void http_post(struct http *h, struct http_request *r)
 {
 	if (!h->pool)
 		h->pool = pool_new(h);
-	r->received = 0;
+	r->http = h;
+	r->sent = r->received = 0;
 	h->requests++;
 	h->pool->requests++;
 	ev_timer_stop(h->loop, &h->pool->idle);

@@ -27,7 +27,9 @@ struct http_request {
 	 * the final answer's, or 0 with the reason in error, which is "" else.
 	 * What the body said is not kept. */
 	void (*done)(struct http_request *r, long status, const char *error);
-	size_t received;	/* http.c's own */
+	/* The rest is http.c's. */
+	struct http *http;
+	size_t sent, received;	/* bytes of the bodies */
 };
 
 struct http *http_new(struct ev_loop *loop);
