@@ -230,6 +230,13 @@ static void lookup_passdb(struct dict_request *r, const char *addr,
 		create(r, addr, password);
 }
 
+/* The key is not logged: it may hold a password. */
+static void refuse_key(struct dict_request *r)
+{
+	log_warn("lookup with a malformed key");
+	dict_reply_error(r, "malformed key");
+}
+
 static void on_lookup(struct dict_request *r, char *key, const char *user)
 {
 	char *space, *type, *rest, *first, *second;
@@ -237,13 +244,13 @@ static void on_lookup(struct dict_request *r, char *key, const char *user)
 	if (dict_key_split(key, &space, &type, &rest) < 0 ||
 	    dict_quoted_split(rest, &first, &second) < 0 ||
 	    strcmp(space, "shared") != 0)
-		dict_reply_error(r, "malformed key");
+		refuse_key(r);
 	else if (strcmp(type, "userdb") == 0)
 		lookup_userdb(r, first);
 	else if (strcmp(type, "passdb") == 0 && second)
 		lookup_passdb(r, second, first);
 	else
-		dict_reply_error(r, "malformed key");
+		refuse_key(r);
 }
 
 /* ---- the list of all users ------------------------------------------------------ */

@@ -291,10 +291,14 @@ static int cmd_commit(struct session *s, char **f, int n)
 
 	r->id = arena_strdup(&r->arena, f[0]);
 	if (!t) {
+		log_warn("dict: commit of unknown transaction %s", f[0]);
 		dict_reply_error(r, "unknown transaction");
 		return CONN_GO_ON;
 	}
 	if (t->too_large || !s->ops->commit) {
+		log_warn("dict: transaction %s refused: %s", f[0],
+			 s->ops->commit ? "too large, or an increment" :
+					  "nothing can be set here");
 		txn_remove(s, at);
 		dict_reply_error(r, "transaction refused");
 		return CONN_GO_ON;
@@ -382,13 +386,21 @@ static int on_line(struct conn *c, char *line, size_t len)
 	return ret;
 }
 
+static void on_too_long(struct conn *c)
+{
+	log_warn("dict: a line of more than %d bytes", LINE_MAX_BYTES);
+}
+
 /* The peer may half-close after its last request and wait for the answer. */
 static bool on_eof(struct conn *c)
 {
 	struct session *s = container_of(c, struct session, conn);
 
-	if (!s->requests)
-		conn_finish(c);
+	if (s->requests)
+		return true;
+	if (c->in.len > c->in_off)
+		log_warn("dict: closed in the middle of a line");
+	conn_finish(c);
 	return true;
 }
 
@@ -422,6 +434,7 @@ static void on_closed(struct conn *c, const char *why)
 
 static const struct conn_ops session_ops = {
 	.line_max = LINE_MAX_BYTES,
+	.too_long = on_too_long,
 	.line = on_line,
 	.eof = on_eof,
 	.busy = is_busy,
