@@ -14,6 +14,7 @@
 
 enum {
 	ADDR_MAX = 255,		/* NAME_MAX: it names a directory */
+	PASSWORD_MAX = CRYPT_MAX_PASSPHRASE_SIZE - 1,	/* crypt(3) refuses more */
 	HASH_MAX = 4096,	/* a reply over 8 KiB breaks Dovecot's auth */
 	LOCK_MSECS = 5000,	/* as upstream waits */
 	DAY = 86400,
@@ -87,6 +88,9 @@ bool user_may_create(const struct relay *r, const char *addr,
 		 r->s.password_min_length)
 		buf_setf(why, "password needs to be at least %s characters long",
 			 r->text[SETTING_password_min_length]);
+	else if (strlen(password) > PASSWORD_MAX)
+		buf_setf(why, "password needs to be at most %d bytes long",
+			 PASSWORD_MAX);
 	else if (!user_is_ours(r, addr))
 		buf_setf(why, "%s is not an address of this relay", addr);
 	else if (utf8_length(addr, n) < r->s.username_min_length ||
