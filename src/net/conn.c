@@ -507,8 +507,10 @@ size_t conn_stop_all(void)
 	stopping = true;
 	for (c = all; c; c = next) {
 		next = c->next;
-		/* a session may close its partner, so only mark here */
-		ev_feed_event(c->loop, &c->io, EV_CUSTOM);
+		/* a session may close its partner, so only mark here; what has
+		 * arrived already is read once more */
+		ev_feed_event(c->loop, &c->io,
+			      wanted(c) & EV_READ ? EV_READ : EV_CUSTOM);
 	}
 	return all_count;
 }

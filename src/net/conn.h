@@ -104,8 +104,8 @@ void conn_close(struct conn *c, const char *why);
 /* Restart the idle clock with another limit than ops->idle_secs. */
 void conn_idle(struct conn *c, double secs);
 
-/* Used by daemon.c at SIGTERM: close idle connections now, busy ones when
- * they are done; returns how many are left. */
+/* Used by daemon.c at SIGTERM: handle what has arrived, then close idle
+ * connections, busy ones when they are done; returns how many are left. */
 size_t conn_stop_all(void);
 /* Number of connections that are open. */
 size_t conn_count(void);

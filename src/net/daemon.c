@@ -236,7 +236,7 @@ int daemon_listen_tcp(struct daemon *d, const char *ip, unsigned port,
 	return 0;
 }
 
-static void close_listeners(struct daemon *d)
+static void close_listeners(struct daemon *d, bool take_backlog)
 {
 	struct listener *l = d->listeners;
 
@@ -244,6 +244,10 @@ static void close_listeners(struct daemon *d)
 		struct listener *next = l->next;
 		struct stat st;
 
+		/* who connected before we stopped is served; the backlog of an
+		 * inherited socket waits for our successor */
+		if (take_backlog && l->path)
+			on_accept(d->loop, &l->io, EV_READ);
 		ev_io_stop(d->loop, &l->io);
 		ev_timer_stop(d->loop, &l->pause);
 		/* one that took our place keeps its socket */
@@ -279,7 +283,7 @@ static void stop(struct daemon *d)
 		return;
 	d->stopping = true;
 	notify("STOPPING=1");
-	close_listeners(d);
+	close_listeners(d, true);
 	if (d->stop)
 		d->stop(d);
 	conn_stop_all();
@@ -360,7 +364,7 @@ int daemon_run(struct daemon *d)
 	log_info("ready");
 	notify("READY=1");
 	ev_run(d->loop, 0);
-	close_listeners(d);
+	close_listeners(d, false);
 	log_info("stopped");
 	return EXIT_OK;
 }
