@@ -234,11 +234,11 @@ for name, service, options in SERVICES:
 
 postfix = os.path.join(rendered["acme"], "postfix")
 for key, want in POLICIES:
-    said = run(find("postmap"), "-q", key,
+    said = run(find("postmap"), "-c", postfix, "-q", key,
                "regexp:" + os.path.join(postfix, "smtp_tls_policy_map"))[1]
     tap.is_(said.strip(), want, "TLS to %s: %s" % (key, want or "verify"))
 for table, line, want in HEADERS:
-    said = run(find("postmap"), "-q", line,
+    said = run(find("postmap"), "-c", postfix, "-q", line,
                "regexp:" + os.path.join(postfix, table))[1]
     tap.is_(said.strip(), want, "%s: %s" % (table, line))
 
