@@ -14,22 +14,29 @@ static struct {
 	struct relay_file ini;
 } lastlogin;
 
+static const char *refuse(const struct dict_change *c, const char *why)
+{
+	log_warn("refused: %.300s: %s", c->key, why);
+	return why;
+}
+
 /* "shared/last-login/USER" = Unix time. Returns what to tell Dovecot, or NULL
  * when all is well. */
 static const char *note(const struct dict_change *c)
 {
 	static const char prefix[] = "shared/last-login/";
-	const char *addr = c->key + strlen(prefix);
+	const char *addr;
 	uint64_t secs;
 	int ret;
 
 	if (!str_starts(c->key, prefix))
-		return "unknown key";
+		return refuse(c, "unknown key");
 	if (!c->value || str_to_u64(c->value, &secs) < 0 ||
 	    secs > INT64_MAX)
-		return "expected a time in seconds";
+		return refuse(c, "expected a time in seconds");
+	addr = c->key + strlen(prefix);
 	if (!user_is_ours(lastlogin.ini.relay, addr))
-		return "not an address of this relay";
+		return refuse(c, "not an address of this relay");
 	ret = user_note_login(lastlogin.ini.relay, addr, secs);
 	if (ret < 0) {
 		log_warn("noting the login of %s: %s", addr, strerror(errno));
