@@ -32,6 +32,7 @@ static int sandbox_main(int argc, char **argv)
 	bool render = false, server = false;
 	const struct opt opts[] = {
 		{ "domain", &sb.domain, NULL }, { "ports", &base, NULL },
+		{ "peer", &sb.peers, NULL },
 		{ "render", NULL, &render }, { "server", NULL, &server },
 		{ 0 },
 	};
@@ -64,18 +65,22 @@ static int sandbox_main(int argc, char **argv)
 DEFINE_APPLET(sandbox) {
 	.name = "sandbox",
 	.summary = "run a whole relay on loopback, in one directory",
-	.args = "[DIR] [--domain DOMAIN] [--ports BASE]",
+	.args = "[DIR] [--domain DOMAIN] [--ports BASE] [--peer DOMAIN=BASE,...]",
 	.help =
 "Starts Postfix, Dovecot and all that chatmail adds to them, for a look and\n"
 "for tests. Everything is kept in DIR (default ./chatmail-sandbox), listens on\n"
 "127.0.0.1 only and stops with Ctrl-C. Mail for other domains stays in the\n"
-"queue unless DIR/transport says where to. Root is needed, and the packages\n"
-"postfix, dovecot-imapd and dovecot-lmtpd, whose own services may run or not.\n"
+"queue unless --peer or DIR/transport says where to. Root is needed, and the\n"
+"packages postfix, dovecot-imapd, dovecot-lmtpd and unbound, whose own services\n"
+"may run or not.\n"
 "\n"
 "  --domain DOMAIN  of the relay; default _chat.test\n"
 "  --ports BASE     use the ports from BASE to BASE + 99; default those of\n"
 "                   the last start, else 14300. SMTP is BASE + 25, submission\n"
 "                   BASE + 65 (TLS) and + 87, IMAP BASE + 93 (TLS) and + 43.\n"
+"  --peer D=BASE    another sandbox on this machine: mail for its domain D goes\n"
+"                   there, and its name server is asked for D; several with\n"
+"                   commas between\n"
 "  --render         write and check the configurations, start nothing\n"
 "  --server         write the configurations of a server with DIR/chatmail.ini\n"
 "                   into DIR, to look at; nothing is started\n"

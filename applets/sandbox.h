@@ -28,8 +28,9 @@ struct sandbox_role {
 	const char *applet;
 	const char *socket;	/* name of its file in DIR/run, or NULL */
 	const char *var;	/* layout name of that, or NULL */
-	/* arguments; "@socket" and "@ini" are put in */
-	const char *args[4];
+	/* arguments; "@socket", "@ini" and "@dkim" (DIR/dkim) are put in */
+	const char *args[6];
+	const char *user;	/* NULL: the owner of the mailboxes */
 };
 extern const struct sandbox_role sandbox_roles[];
 extern const size_t sandbox_role_count;
@@ -38,6 +39,7 @@ struct sandbox {
 	/* from the command line */
 	const char *domain;	/* NULL: not given */
 	unsigned base;		/* 0: not given, until sandbox_setup() */
+	const char *peers;	/* "DOMAIN=BASE,…", NULL: none */
 	/* made by sandbox_setup() */
 	struct arena arena;	/* owns the texts */
 	const char *dir;	/* absolute */
@@ -65,6 +67,13 @@ void sandbox_check_ports(struct sandbox *sb);
 /* Of a port that has a var. */
 unsigned sandbox_port_number(const struct sandbox *sb,
 			     const struct sandbox_port *p);
+
+/* Routes and name server's zones for the other sandboxes in sb->peers, into the
+ * layout and DIR/transport.peers; a wrong list ends the process. */
+void sandbox_set_peers(struct sandbox *sb);
+/* The DKIM key in DIR/dkim, made when there is none; its record goes into the
+ * layout. */
+void sandbox_set_dkim(struct sandbox *sb);
 
 /* A key and a self-signed certificate for the domain (a name or an IPv4
  * address) and for localhost; kept when they are still good. Returns 1 when

@@ -29,6 +29,7 @@ const struct sandbox_port sandbox_ports[] = {
 	{ "reinject_outgoing", "postfix_reinject_port", 35, "220 ", NULL },
 	{ "reinject_incoming", "postfix_reinject_port_incoming", 36, "220 ",
 	  NULL },
+	{ "dns", "dns_port", 53, "", NULL },
 	{ "metrics", "dovecot_metrics_port", 94, NULL, NULL },
 	/* nothing listens here unless a test does: no push leaves the host */
 	{ "notifications", NULL, 90, NULL, NULL },
@@ -39,15 +40,19 @@ const size_t sandbox_port_count = ARRAY_LEN(sandbox_ports);
 
 const struct sandbox_role sandbox_roles[] = {
 	{ "doveauth", "doveauth", "doveauth.socket", "doveauth_socket",
-	  { "@socket", "@ini" } },
+	  { "@socket", "@ini" }, NULL },
 	{ "lastlogin", "lastlogin", "lastlogin.socket", "lastlogin_socket",
-	  { "@socket", "@ini" } },
+	  { "@socket", "@ini" }, NULL },
 	{ "metadata", "metadata", "metadata.socket", "metadata_socket",
-	  { "@socket", "@ini" } },
-	{ "filter-out", "filtermail", NULL, NULL, { "@ini", "outgoing" } },
-	{ "filter-in", "filtermail", NULL, NULL, { "@ini", "incoming" } },
+	  { "@socket", "@ini" }, NULL },
+	{ "filter-out", "filtermail", NULL, NULL, { "@ini", "outgoing" },
+	  NULL },
+	{ "filter-in", "filtermail", NULL, NULL, { "@ini", "incoming" }, NULL },
 	{ "newemail", "newemail", "newemail.socket", NULL,
-	  { "--socket", "@socket", "@ini" } },
+	  { "--socket", "@socket", "@ini" }, NULL },
+	/* Postfix's own processes have to get at the socket */
+	{ "dkim", "dkim", "dkim.socket", "dkim_milter",
+	  { "--socket", "@socket", "--keys", "@dkim", "@ini" }, "postfix" },
 };
 const size_t sandbox_role_count = ARRAY_LEN(sandbox_roles);
 
@@ -79,6 +84,7 @@ void sandbox_check_programs(void)
 	} needed[] = {
 		{ "postfix", "postfix" },
 		{ "dovecot", "dovecot-imapd dovecot-lmtpd" },
+		{ "unbound", "unbound" },
 	};
 	struct buf missing = BUF_INIT, file = BUF_INIT;
 
@@ -88,7 +94,7 @@ void sandbox_check_programs(void)
 		if (proc_find(needed[i].program, &file) < 0)
 			buf_addf(&missing, " %s", needed[i].packages);
 	if (missing.len > 0)
-		die("Postfix and Dovecot are needed: apt install "
+		die("programs are missing: apt install "
 		    "--no-install-recommends%s", missing.data);
 	buf_free(&missing);
 	buf_free(&file);

@@ -232,12 +232,15 @@ static void start_role(struct run *r, const struct sandbox_role *role)
 		else if (strcmp(arg, "@socket") == 0)
 			arg = arena_printf(&r->arena, "%s/run/%s", r->sb->dir,
 					   role->socket);
+		else if (strcmp(arg, "@dkim") == 0)
+			arg = arena_printf(&r->arena, "%s/dkim", r->sb->dir);
 		argv[n++] = arg;
 	}
 	c = child_new(r, role->name);
 	c->spec.argv = argv;
 	c->spec.file = "/proc/self/exe";
-	c->spec.user = r->sb->relay->s.vmail_user;
+	c->spec.user = role->user ? role->user :
+		       r->sb->relay->s.vmail_user;
 	supervisor_add(&r->s, c);
 }
 
@@ -276,6 +279,13 @@ static void start_all(struct run *r)
 						 r->sb->daemon_dir),
 		      (const char *[]) { "-c",
 			arena_printf(&r->arena, "%s/postfix", dir), "-s" });
+	buf_reset(&file);
+	if (proc_find("unbound", &file) < 0)
+		bug("unbound has gone");
+	start_program(r, "unbound", arena_strdup(&r->arena, file.data),
+		      (const char *[]) { "-d", "-c",
+			arena_printf(&r->arena, "%s/unbound/sandbox.conf",
+				     dir) });
 	buf_free(&file);
 }
 

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "relay/reload.h"
-#include "relay/reload.h"
+#include "applet.h"
 
 enum {
 	BASE_DEFAULT = 14300,
@@ -156,8 +156,9 @@ static void write_ini(const struct sandbox *sb)
 		 "# nothing leaves this machine\n"
 		 "notification_url = http://127.0.0.1:%u/notify\n"
 		 "iroh_relay =\n"
-		 "turn_socket_path = %s/run/turn.socket\n",
-		 sb->dir, mail_user(), sb->base + 90, sb->dir);
+		 "turn_socket_path = %s/run/turn.socket\n"
+		 "dkim_dns_server = 127.0.0.1:%u\n",
+		 sb->dir, mail_user(), sb->base + 90, sb->dir, sb->base + 53);
 	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
@@ -211,8 +212,9 @@ static void fill_layout(struct sandbox *sb)
 	layout_setf(l, "postfix_config_dir", "%s/postfix", sb->dir);
 	layout_setf(l, "postfix_queue_dir", "%s/spool", sb->dir);
 	layout_setf(l, "postfix_data_dir", "%s/postfix-data", sb->dir);
-	layout_setf(l, "postfix_transport_maps", "texthash:%s/transport",
-		    sb->dir);
+	layout_setf(l, "postfix_transport_maps",
+		    "texthash:%s/transport, texthash:%s/transport.peers",
+		    sb->dir, sb->dir);
 	layout_setf(l, "postfix_log_file", "/dev/stdout");
 	layout_setf(l, "postfix_chroot", "n");
 	layout_setf(l, "dovecot_config_dir", "%s/dovecot", sb->dir);
@@ -230,7 +232,7 @@ static void fill_layout(struct sandbox *sb)
 	for (size_t i = 0; i < sandbox_role_count; i++) {
 		const struct sandbox_role *r = &sandbox_roles[i];
 
-		if (r->var)
+		if (r->var && applet_find(r->applet))
 			layout_setf(l, r->var, "%s/run/%s", sb->dir,
 				    r->socket);
 	}
@@ -259,6 +261,7 @@ static void make_dirs(struct sandbox *sb)
 		{ "postfix-data", 0700, "postfix" }, { "dovecot", 0755, NULL },
 		{ "dovecot-state", 0755, NULL }, { "tls", 0755, NULL },
 		{ "run", 0755, vmail }, { "run/dovecot", 0755, NULL },
+		{ "unbound", 0755, NULL }, { "dkim", 0700, "postfix" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
@@ -307,7 +310,18 @@ static void backdate(const char *path)
 	utimensat(AT_FDCWD, path, times, 0);
 }
 
-/* Postfix's and Dovecot's templates into DIR/postfix and DIR/dovecot. */
+/* Templates of the directories that there are in DIR. */
+static bool is_rendered(struct sandbox *sb, const char *name)
+{
+	static const char *const dirs[] = { "postfix/", "dovecot/", "unbound/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		if (str_starts(name, dirs[i]))
+			return access(sandbox_path(sb, dirs[i]), F_OK) == 0;
+	return false;
+}
+
+/* Into directories of the same name. */
 static void render(struct sandbox *sb)
 {
 	static const char prefix[] = "conf-templates/";
@@ -320,8 +334,7 @@ static void render(struct sandbox *sb)
 		const char *path;
 
 		if (!str_starts(a[i].name, prefix) ||
-		    (!str_starts(name, "postfix/") &&
-		     !str_starts(name, "dovecot/")))
+		    !is_rendered(sb, name))
 			continue;
 		if (layout_render(&sb->layout, name, &text, &err) < 0)
 			die("%s", err.data);
@@ -347,6 +360,8 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	fill_layout(sb);
 	make_dirs(sb);
 	make_transport(sb);
+	sandbox_set_peers(sb);
+	sandbox_set_dkim(sb);
 	make_certificate(sb);
 	render(sb);
 	sandbox_check_configurations(sb);

@@ -20,6 +20,12 @@ static const struct {
 	/* as Postfix sees it; "" = mail is neither signed nor verified */
 	{ "dkim_milter", "" },
 
+	/* the sandbox's name server */
+	{ "dns_port", "53" },
+	{ "dkim_record", "" },			/* our key, as zone files quote it */
+	{ "dns_peer_zones", "" },
+	{ "dns_peer_forwards", "" },
+
 	{ "postfix_config_dir", "/etc/postfix" },
 	{ "postfix_queue_dir", "/var/spool/postfix" },
 	{ "postfix_data_dir", "/var/lib/postfix" },
