@@ -70,28 +70,35 @@ static void give_to_postfix(const char *path)
 		die_errno("%s", path);
 }
 
+static void make_key(const struct dkimkey_kind *kind, const char *dir)
+{
+	struct buf path = BUF_INIT, err = BUF_INIT;
+
+	if (dkimkey_make(kind, dir, &err) < 0)
+		die("%s", err.data);
+	buf_addf(&path, "%s/%s", dir, kind->file);
+	give_to_postfix(path.data);
+	buf_free(&path);
+	buf_free(&err);
+}
+
 void sandbox_set_dkim(struct sandbox *sb)
 {
 	const struct dkimkey_kind *kind = &dkimkey_kinds[0];
 	const char *dir = sandbox_path(sb, "dkim");
 	struct buf record = BUF_INIT, quoted = BUF_INIT, err = BUF_INIT;
-	EVP_PKEY *key = dkimkey_load(kind, dir, &err);
+	struct dkim_key key;
+	int ret = dkimkey_load(kind, dir, &key, &err);
 
-	if (!key && errno == ENOENT) {
-		struct buf path = BUF_INIT;
-
-		if (dkimkey_make(kind, dir, &err) < 0)
-			die("%s", err.data);
-		buf_addf(&path, "%s/%s", dir, kind->file);
-		give_to_postfix(path.data);
-		buf_free(&path);
-		key = dkimkey_load(kind, dir, &err);
+	if (ret < 0 && errno == ENOENT) {
+		make_key(kind, dir);
+		ret = dkimkey_load(kind, dir, &key, &err);
 	}
-	if (!key || dkimkey_record(kind, key, &record, &err) < 0)
+	if (ret < 0 || dkim_key_record(&key, &record, &err) < 0)
 		die("%s", err.data);
 	dkimkey_quote(&quoted, record.data);
 	layout_setf(&sb->layout, "dkim_record", "%s", quoted.data);
-	EVP_PKEY_free(key);
+	dkim_key_free(&key);
 	buf_free(&record);
 	buf_free(&quoted);
 	buf_free(&err);
