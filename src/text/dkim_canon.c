@@ -69,12 +69,10 @@ void dkim_canon_field(struct buf *out, enum dkim_canon canon,
 
 /* Body */
 
-void dkim_body_init(struct dkim_body *b, enum dkim_canon canon,
-		    uint64_t limit)
+void dkim_body_init(struct dkim_body *b, enum dkim_canon canon)
 {
 	memset(b, 0, sizeof(*b));
 	b->canon = canon;
-	b->limit = limit;
 	b->md = EVP_MD_CTX_new();
 	b->failed = !b->md || !EVP_DigestInit_ex(b->md, EVP_sha256(), NULL);
 }
@@ -85,14 +83,9 @@ void dkim_body_free(struct dkim_body *b)
 	b->md = NULL;
 }
 
-/* Canonical bytes, up to the limit into the hash. */
 static void hash(struct dkim_body *b, const char *p, size_t n)
 {
-	uint64_t room = b->limit > b->size ? b->limit - b->size : 0;
-
 	b->size += n;
-	if (n > room)
-		n = (size_t)room;
 	if (n && !b->failed)
 		b->failed = !EVP_DigestUpdate(b->md, p, n);
 }

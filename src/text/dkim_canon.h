@@ -23,13 +23,11 @@ enum {
 void dkim_canon_field(struct buf *out, enum dkim_canon canon,
 		      const char *field, size_t n);
 
-/* The SHA-256 of a canonical body, of its first `limit` bytes (l=). Chunks
- * may be cut anywhere; memory is this struct and OpenSSL's context. */
+/* The SHA-256 of a canonical body. Chunks may be cut anywhere; memory is this
+ * struct and OpenSSL's context. */
 struct dkim_body {
 	enum dkim_canon canon;
-	uint64_t limit;
-	uint64_t size;		/* canonical bytes so far, also those beyond
-				 * limit; at the end the body's whole length */
+	uint64_t size;		/* at the end, of the canonical body */
 	bool failed;		/* OpenSSL gave up: out of memory */
 
 	/* private */
@@ -41,9 +39,7 @@ struct dkim_body {
 	char out[DKIM_BODY_OUT];
 };
 
-/* UINT64_MAX is no limit. */
-void dkim_body_init(struct dkim_body *b, enum dkim_canon canon,
-		    uint64_t limit);
+void dkim_body_init(struct dkim_body *b, enum dkim_canon canon);
 void dkim_body_feed(struct dkim_body *b, const char *p, size_t n);
 /* After the last byte. Returns 0, or -1 if it failed. */
 int dkim_body_end(struct dkim_body *b, unsigned char hash[DKIM_HASH_SIZE]);
