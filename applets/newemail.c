@@ -117,6 +117,7 @@ static int answer_cgi(const char *ini)
 struct scgi_session {
 	struct conn conn;
 	struct buf request;
+	bool done;		/* answered, or refused and logged */
 };
 
 static struct {
@@ -132,12 +133,11 @@ static int on_request_data(struct conn *c, const char *p, size_t n)
 	const char *method;
 	int ret;
 
-	if (s->request.len + n > SCGI_HEADERS_MAX + BODY_MAX)
-		return CONN_CLOSE;
 	buf_add(&s->request, p, n);
 	ret = scgi_parse(&request, s->request.data, s->request.len);
 	if (ret < 0) {
 		log_warn("not an SCGI request");
+		s->done = true;
 		return CONN_CLOSE;
 	}
 	if (ret > 0 && request.content_length > BODY_MAX) {
@@ -153,6 +153,7 @@ static int on_request_data(struct conn *c, const char *p, size_t n)
 	explicit_bzero(out.data, out.len);
 	buf_free(&out);
 	conn_finish(c);
+	s->done = true;
 	return CONN_GO_ON;
 }
 
@@ -167,6 +168,8 @@ static void on_closed(struct conn *c, const char *why)
 {
 	struct scgi_session *s = container_of(c, struct scgi_session, conn);
 
+	if (s->request.len && !s->done)
+		log_warn("half a request: %s", why ? why : "closed");
 	buf_free(&s->request);
 	free(s);
 }
