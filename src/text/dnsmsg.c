@@ -73,37 +73,38 @@ static bool get_u32(const struct dnsmsg *m, size_t *at, uint32_t *out)
 	return true;
 }
 
-/* Each pointer has to lead before everything read so far of this name, so
- * that the walk ends. */
+/* Each pointer has to lead to bytes before those of this name that were read
+ * so far, and to no others, so that the walk ends. */
 static bool get_name(const struct dnsmsg *m, size_t *at, struct dnsname *name)
 {
-	size_t p = *at, before = *at;
+	size_t p = *at, start = p, limit = m->len;
 	bool jumped = false;
 
 	name->len = 0;
 	for (;;) {
 		unsigned n, target;
 
-		if (p >= m->len)
+		if (p >= limit)
 			return false;
 		n = m->data[p];
 		if ((n & POINTER) == POINTER) {
-			if (!get_u16(m, &p, &target))
+			if (limit - p < 2 || !get_u16(m, &p, &target))
 				return false;
 			target &= ~(unsigned)(POINTER << 8);
-			if (target < HEADER_LEN || target >= before)
+			if (target < HEADER_LEN || target >= start)
 				return false;
 			if (!jumped)
 				*at = p;
 			jumped = true;
-			p = before = target;
+			limit = start;
+			p = start = target;
 			continue;
 		}
 		p++;
 		if (!n)
 			break;
 		/* 0x40 and 0x80 are not in use and longer than a label */
-		if (n > LABEL_MAX || m->len - p < n ||
+		if (n > LABEL_MAX || limit - p < n ||
 		    !label_add(name, m->data + p, n))
 			return false;
 		p += n;

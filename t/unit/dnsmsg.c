@@ -176,6 +176,9 @@ static const struct {
 	  TXT("0000012c", "0004") "'abc", "malformed record in the answer" },
 	{ "pointer in a circle", HEAD(OK, "0001") ASKED "0161 c015|"
 	  TXT("0000012c", "0004") "'abc", "malformed record in the answer" },
+	{ "pointer to a label that ends behind it", HEAD(OK, "0001") ASKED
+	  "c012 000000000000000000000000000000|" TXT("0000012c", "0004")
+	  "'abc", "malformed record in the answer" },
 	{ "pointer into the header", HEAD(OK, "0001") ASKED "c004|"
 	  TXT("0000012c", "0004") "'abc", "malformed record in the answer" },
 	{ "half a pointer", HEAD(OK, "0001") ASKED "c0",
