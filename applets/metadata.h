@@ -3,7 +3,6 @@
 #ifndef METADATA_H
 #define METADATA_H
 
-#include <ev.h>
 
 #include "net/dict_server.h"
 #include "relay/reload.h"

@@ -5,7 +5,6 @@
 #ifndef RELAY_MAILBOX_JOBS_H
 #define RELAY_MAILBOX_JOBS_H
 
-#include <ev.h>
 #include <stdbool.h>
 
 #include "base/buf.h"

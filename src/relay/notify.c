@@ -269,7 +269,8 @@ static void start_post(struct notify *n, struct notify_item *i)
 	p->http.url = n->ini->relay->s.notification_url;
 	p->http.body = i->token;
 	p->http.body_len = strlen(i->token);
-	p->http.timeout = TIMEOUT_SECS * n->scale;
+	/* not 0, which means for ever */
+	p->http.timeout = fmax(TIMEOUT_SECS * n->scale, .001);
 	p->http.done = on_answer;
 	http_post(n->http, &p->http);
 }

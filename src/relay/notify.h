@@ -14,7 +14,6 @@
 #ifndef RELAY_NOTIFY_H
 #define RELAY_NOTIFY_H
 
-#include <ev.h>
 #include <stdbool.h>
 
 #include "relay/mailbox_jobs.h"
