@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <curl/curl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -62,6 +63,10 @@ static void pool_free(struct http_pool *p)
 static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	pool_free(container_of(w, struct http_pool, idle));
+#ifdef __GLIBC__
+	/* TLS and HTTP/2 leave holes of megabytes below the heap's top */
+	malloc_trim(0);
+#endif
 }
 
 /* ---- what has ended ------------------------------------------------------- */
@@ -288,6 +293,9 @@ static CURL *easy_new(const struct http *h, struct http_request *r)
 	curl_easy_setopt(c, CURLOPT_READDATA, r);
 	curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, curl_wants_rewind);
 	curl_easy_setopt(c, CURLOPT_SEEKDATA, r);
+	/* bodies are short; curl's 64 KB would be mapped for each request */
+	curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 4L * 1024);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, curl_has_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
 	return c;
