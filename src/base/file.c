@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -127,20 +128,36 @@ int file_mkdirs(const char *path, mode_t mode)
 	return ret;
 }
 
+/* Is fd still the file at path? */
+static bool is_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
+	       ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 int file_lock(const char *path, unsigned msecs)
 {
 	struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
-	if (fd < 0)
-		return -1;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			/* whose holder removed it is nobody's lock any more */
+			if (is_at(fd, path))
+				return fd;
+			errno = EWOULDBLOCK;
+		}
+		close_failed(fd);
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK || msecs == 0)
-			return close_failed(fd);
+			return -1;
 		nanosleep(&pause, NULL);
 		msecs = msecs > 10 ? msecs - 10 : 0;
 	}
-	return fd;
 }

@@ -22,8 +22,9 @@ int file_replace(const char *path, const void *data, size_t n, mode_t mode,
 int file_mkdirs(const char *path, mode_t mode);
 
 /* Take an exclusive flock(2) on path, made when missing, as the Python
- * package filelock does on Linux; waits up to msecs. Returns an fd whose
- * close() releases the lock, or -1 with errno (EWOULDBLOCK: still held). */
+ * package filelock does on Linux; waits up to msecs. A file that is removed
+ * meanwhile is made anew. Returns an fd whose close() releases the lock, or -1
+ * with errno (EWOULDBLOCK: still held). */
 int file_lock(const char *path, unsigned msecs);
 
 #endif
