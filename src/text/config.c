@@ -28,7 +28,10 @@ static int parse_section(struct parser *p, char *line)
 
 	if (!end)
 		return fail(p, "a section needs a closing ]", "");
-	*end = '\0';
+	*end++ = '\0';
+	end += strspn(end, " \t");
+	if (*end && *end != '#' && *end != ';')
+		return fail(p, "only a comment may follow a section: ", end);
 	p->section = arena_strdup(&p->config->arena, str_trim(line + 1));
 	return 0;
 }
