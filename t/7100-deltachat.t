@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -43,6 +44,10 @@ class Notifier(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+def give_up(number, frame):
+    raise deltachat.Timeout(signal.strsignal(number))
 
 
 def get_core():
@@ -438,6 +443,9 @@ reason = sandbox.skip_reason()
 if reason:
     tap.skip_all(reason)
 program = get_core()
+for number in signal.SIGALRM, signal.SIGTERM:
+    signal.signal(number, give_up)
+signal.alarm(240)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Notifier)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 relay = sandbox.Sandbox(settings={
