@@ -172,7 +172,10 @@ def render(ini, *options):
     os.chmod(top, 0o755)
     with open(os.path.join(top, "chatmail.ini"), "w") as f:
         f.write("[params]\n" + ini.replace("@DIR@", top) + "\n")
-    return (top, *run(sandbox.CHATMAIL, "sandbox", top, *options))
+    code, said = run(sandbox.CHATMAIL, "sandbox", top, *options)
+    # of the directory of the program, which may be a private one
+    said = re.sub(r".*: other users cannot enter it: .*\n", "", said)
+    return top, code, said
 
 
 def setting(top, program, name):
