@@ -27,7 +27,8 @@ void rate_free(struct rate *r)
 }
 
 /* The sender's slot, or the one that he may take: a free one, a forgotten one,
- * or at last the one that is forgotten next. */
+ * or at last the one that is forgotten next; NULL when the table should rather
+ * grow. */
 static struct rate_slot *find(struct rate *r, uint64_t id, int64_t now)
 {
 	struct rate_slot *best = NULL;
@@ -42,6 +43,8 @@ static struct rate_slot *find(struct rate *r, uint64_t id, int64_t now)
 		if (s->id == 0)
 			break;
 	}
+	if (best->tat > now && r->size < RATE_SLOTS_MAX)
+		return NULL;
 	if (best->id == 0)
 		r->used++;
 	/* a slot whose time has come says the same as none */
@@ -51,22 +54,42 @@ static struct rate_slot *find(struct rate *r, uint64_t id, int64_t now)
 	return best;
 }
 
-/* Copy those who are not forgotten into a table of a fitting size. */
-static void rebuild(struct rate *r, int64_t now)
+/* Copy those who are not forgotten; false when there is too little room. */
+static bool refill(struct rate *r, const struct rate_slot *old, size_t old_size,
+		   int64_t now)
+{
+	for (size_t i = 0; i < old_size; i++) {
+		struct rate_slot *s;
+
+		if (old[i].id == 0 || old[i].tat <= now)
+			continue;
+		s = find(r, old[i].id, 0);
+		if (!s)
+			return false;
+		s->tat = old[i].tat;
+	}
+	return true;
+}
+
+/* Move to a table of a fitting size, at least size. */
+static void rebuild(struct rate *r, size_t size, int64_t now)
 {
 	struct rate_slot *old = r->slots;
 	size_t old_size = r->size, live = 0;
 
 	for (size_t i = 0; i < old_size; i++)
 		live += old[i].id != 0 && old[i].tat > now;
-	r->size = SLOTS_MIN;
-	while (r->size < live * 4 && r->size < RATE_SLOTS_MAX)
-		r->size *= 2;
-	r->slots = xcalloc(r->size, sizeof(*r->slots));
-	r->used = 0;
-	for (size_t i = 0; i < old_size; i++)
-		if (old[i].id != 0 && old[i].tat > now)
-			find(r, old[i].id, 0)->tat = old[i].tat;
+	while (size < live * 4 && size < RATE_SLOTS_MAX)
+		size *= 2;
+	for (;;) {
+		r->size = size;
+		r->used = 0;
+		r->slots = xcalloc(size, sizeof(*r->slots));
+		if (refill(r, old, old_size, now))
+			break;
+		free(r->slots);
+		size *= 2;
+	}
 	free(old);
 }
 
@@ -83,8 +106,9 @@ int64_t rate_take(struct rate *r, const char *sender, uint64_t per_minute,
 		burst = (uint64_t)(INT64_MAX / 4 / interval);
 	tolerance = (int64_t)(burst - 1) * interval;
 	if (r->used * 4 > r->size * 3 && r->size < RATE_SLOTS_MAX)
-		rebuild(r, now);
-	s = find(r, id ? id : 1, now);
+		rebuild(r, SLOTS_MIN, now);
+	while (!(s = find(r, id ? id : 1, now)))
+		rebuild(r, r->size * 2, now);
 	wait = s->tat - now - tolerance;
 	if (wait > 0)
 		return wait;
