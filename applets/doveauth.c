@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <dirent.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "applet.h"
@@ -14,6 +15,8 @@
 #include "relay/reload.h"
 #include "relay/user.h"
 #include "text/dict.h"
+
+enum { HASH_NICE = 10 };
 
 /* A request that waits for a creation. */
 struct waiter {
@@ -96,6 +99,8 @@ static void run_creation(struct job *j)
 {
 	struct creation *c = container_of(j, struct creation, job);
 
+	/* of this thread: hashes must not take the loop's turn on the CPU */
+	setpriority(PRIO_PROCESS, 0, HASH_NICE);
 	c->result = user_create(c->dir, c->password, &c->err);
 	explicit_bzero(c->password, strlen(c->password));
 }
