@@ -51,7 +51,7 @@ const struct sandbox_role sandbox_roles[] = {
 	{ "newemail", "newemail", "newemail.socket", NULL,
 	  { "--socket", "@socket", "@ini" }, NULL },
 	/* Postfix's own processes have to get at the socket */
-	{ "dkim", "dkim", "dkim.socket", "dkim_milter",
+	{ "dkim", "dkim", "dkim/dkim.socket", "dkim_milter",
 	  { "--socket", "@socket", "--keys", "@dkim", "@ini" }, "postfix" },
 };
 const size_t sandbox_role_count = ARRAY_LEN(sandbox_roles);

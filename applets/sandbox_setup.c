@@ -261,6 +261,7 @@ static void make_dirs(struct sandbox *sb)
 		{ "postfix-data", 0700, "postfix" }, { "dovecot", 0755, NULL },
 		{ "dovecot-state", 0755, NULL }, { "tls", 0755, NULL },
 		{ "run", 0755, vmail }, { "run/dovecot", 0755, NULL },
+		{ "run/dkim", 0700, "postfix" },
 		{ "unbound", 0755, NULL }, { "dkim", 0700, "postfix" },
 	};
 

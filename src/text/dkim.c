@@ -184,6 +184,17 @@ void dkim_verifier_key(struct dkim_verifier *v, size_t i,
 	}
 }
 
+bool dkim_verifier_forget_key(struct dkim_verifier *v, size_t i)
+{
+	struct dkim_check *c = &v->checks[i];
+
+	if (!c->answered || c->result != DKIM_FAIL)
+		return false;
+	c->answered = false;
+	set(c, DKIM_TEMPFAIL, "key was not looked up");
+	return true;
+}
+
 /* Verdict */
 
 /* The reason that says most of why none of the signatures counts. */

@@ -68,6 +68,10 @@ void dkim_verifier_key(struct dkim_verifier *v, size_t i,
 		       enum dkim_answer answer,
 		       const struct dkim_span *records, size_t n);
 
+/* Did the signature fail by its key alone? If so it is as if that had never
+ * been handed in: for a second try with one that is not from a cache. */
+bool dkim_verifier_forget_key(struct dkim_verifier *v, size_t i);
+
 enum dkim_verdict {
 	DKIM_ACCEPTED,
 	DKIM_EXEMPT,	/* From is in a domain literal, which has no keys */
