@@ -65,7 +65,7 @@ static int sandbox_main(int argc, char **argv)
 DEFINE_APPLET(sandbox) {
 	.name = "sandbox",
 	.summary = "run a whole relay on loopback, in one directory",
-	.args = "[DIR] [--domain DOMAIN] [--ports BASE] [--peer DOMAIN=BASE,...]",
+	.args = "[DIR] [--domain D] [--ports BASE] [--peer D=BASE,...]",
 	.help =
 "Starts Postfix, Dovecot and all that chatmail adds to them, for a look and\n"
 "for tests. Everything is kept in DIR (default ./chatmail-sandbox), listens on\n"
@@ -74,7 +74,7 @@ DEFINE_APPLET(sandbox) {
 "packages postfix, dovecot-imapd, dovecot-lmtpd and unbound, whose own services\n"
 "may run or not.\n"
 "\n"
-"  --domain DOMAIN  of the relay; default _chat.test\n"
+"  --domain D       of the relay; default _chat.test\n"
 "  --ports BASE     use the ports from BASE to BASE + 99; default those of\n"
 "                   the last start, else 14300. SMTP is BASE + 25, submission\n"
 "                   BASE + 65 (TLS) and + 87, IMAP BASE + 93 (TLS) and + 43.\n"
