@@ -784,6 +784,36 @@ def fill_space(path):
             pass
 
 
+def test_many_lists():
+    """Lists are long; a peer that asks for many and does not read them."""
+    with Box() as box, box.role() as role:
+        for i in range(2000):
+            box.put(f"user{i:04}@{DOMAIN}", "x")
+        before = memory_kb(role.pid)
+        with DictClient(box.sock) as c:
+            c.send("I9\t0\tshared/userdb/\t*\n" * 100 +
+                   f"Lshared/userdb/user0000@{DOMAIN}\t\n")
+            with DictClient(box.sock) as other:
+                tap.is_(len(other.iterate("shared/userdb/")), 2000,
+                        "100 lists at once: others are answered")
+                tap.ok(fits(hash_in(login(other, f"new@{DOMAIN}")), PASSWORD),
+                       "100 lists at once: addresses are made")
+            time.sleep(1)
+            grown = memory_kb(role.pid) - before
+            tap.diag(f"{grown} KB for 100 lists that nobody reads")
+            tap.ok(grown < 4 * 1024, "100 lists at once: memory is bounded")
+            data = b""
+            while b"O{" not in data[-2000:]:
+                got = c.sock.recv(1 << 20)
+                if not got:
+                    break
+                data += got
+            lists = data.count(b"\n\n")
+            rows = data.count(b"Oshared/userdb/user")
+            tap.is_((lists, rows), (100, 200000), "100 lists at once: all "
+                    "arrive, in order")
+
+
 # ---- the process -------------------------------------------------------------
 
 def test_term():

@@ -11,7 +11,7 @@
 
 enum {
 	LINE_MAX_BYTES = 64 * 1024,	/* as Dovecot's own server */
-	PENDING_MAX = 1000,		/* likewise */
+	PENDING_MAX = 1000,		/* likewise; a list counts for all */
 	TXN_MAX = 64,			/* open on one connection */
 	TXN_BYTES_MAX = 256 * 1024,	/* of all changes in one */
 };
@@ -32,6 +32,7 @@ struct dict_request {
 	struct arena arena;		/* copies of what the handler gets */
 	struct buf reply;
 	const char *id;			/* of a commit */
+	unsigned weight;		/* of PENDING_MAX */
 	bool done;
 };
 
@@ -46,15 +47,16 @@ struct session {
 
 /* ---- requests and replies -------------------------------------------------- */
 
-static struct dict_request *request_new(struct session *s)
+static struct dict_request *request_new(struct session *s, unsigned weight)
 {
 	struct dict_request *r = xcalloc(1, sizeof(*r));
 
 	r->session = s;
+	r->weight = weight;
 	buf_init(&r->reply);
 	*s->tail = r;
 	s->tail = &r->next;
-	s->pending++;
+	s->pending += weight;
 	return r;
 }
 
@@ -75,7 +77,7 @@ static void send_replies(struct session *s)
 		s->requests = r->next;
 		if (!s->requests)
 			s->tail = &s->requests;
-		s->pending--;
+		s->pending -= r->weight;
 		request_free(r);
 	}
 	if (s->draining && s->pending < PENDING_MAX) {
@@ -203,7 +205,7 @@ static int cmd_hello(struct session *s, char **f, int n)
 
 static int cmd_lookup(struct session *s, char **f, int n)
 {
-	struct dict_request *r = request_new(s);
+	struct dict_request *r = request_new(s, 1);
 
 	s->ops->lookup(r, arena_strdup(&r->arena, f[0]),
 		       n > 1 ? arena_strdup(&r->arena, f[1]) : "");
@@ -212,7 +214,7 @@ static int cmd_lookup(struct session *s, char **f, int n)
 
 static int cmd_iterate(struct session *s, char **f, int n)
 {
-	struct dict_request *r = request_new(s);
+	struct dict_request *r = request_new(s, PENDING_MAX);
 
 	if (!s->ops->iterate)
 		dict_reply_end(r);
@@ -285,7 +287,7 @@ static int cmd_commit(struct session *s, char **f, int n)
 {
 	struct txn **at = txn_find(s, f[0]);
 	struct txn *t = *at;
-	struct dict_request *r = request_new(s);
+	struct dict_request *r = request_new(s, 1);
 	struct dict_change *changes;
 	const char *user;
 
