@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -300,6 +301,8 @@ static bool change_remove_all(struct tokens *t, const char *token)
 
 int tokens_add(const char *dir, const char *token, struct buf *err)
 {
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return fail(err, dir);
 	return modify(dir, token, change_add, err);
 }
 

@@ -59,7 +59,8 @@ void tokens_print(struct buf *out, const struct tokens *t, const char *text,
 int tokens_read(struct tokens *t, const char *dir, struct buf *err);
 
 /* Change the file under its lock, which is not waited for: 0, TOKENS_BUSY, or
- * -1 with *err. A missing mailbox directory is never made: -1. A warning in
+ * -1 with *err. tokens_add() makes a missing mailbox directory, as upstream does,
+ * for a user who logged in before his mailbox was removed. A warning in
  * *err may come with 0. */
 int tokens_add(const char *dir, const char *token, struct buf *err);
 int tokens_remove(const char *dir, const char *token, struct buf *err);
