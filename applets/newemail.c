@@ -214,11 +214,15 @@ static int newemail_main(int argc, char **argv)
 	const char *socket = NULL, *ini;
 	const struct opt opts[] = { { "socket", &socket, NULL }, { 0 } };
 	struct buf err = BUF_INIT;
+	int ret;
 
 	argc = opt_parse(opts, argc, argv, &err);
-	if (argc < 0 || argc > 2)
-		return applet_usage(&applet_newemail, "%s", argc < 0 ? err.data :
-				    "at most one INI is needed");
+	if (argc < 0 || argc > 2) {
+		ret = applet_usage(&applet_newemail, "%s", argc < 0 ? err.data :
+				   "at most one INI is needed");
+		buf_free(&err);
+		return ret;
+	}
 	buf_free(&err);
 	ini = relay_ini_path(argv[1], false);
 	if (socket && !getenv("GATEWAY_INTERFACE"))
