@@ -122,6 +122,13 @@ def memory_kb(pid, key="VmRSS"):
         return int(re.search(rf"{key}:\s+(\d+)", f.read())[1])
 
 
+def bounded(kb, limit, name):
+    if "/san-" in BINARY:
+        tap.skip(name, "the address sanitizer keeps freed memory")
+    else:
+        tap.between(kb, 0, limit, name)
+
+
 # ---- what is answered --------------------------------------------------------
 
 def test_answers():
@@ -670,8 +677,9 @@ def test_reader_stops():
                     "a peer that does not read: others are answered")
         grown = memory_kb(role.pid) - before
         tap.diag(f"{grown} KB for a peer that does not read")
-        tap.ok(sender.is_alive() and grown < 16 * 1024,
-               "a peer that does not read: memory is bounded")
+        tap.ok(sender.is_alive(), "a peer that does not read: nor do we")
+        bounded(grown, 4 * 1024, "a peer that does not read: memory is "
+                "bounded")
         s.settimeout(30)
         count, last = 0, b""
         while count < 100000:
@@ -787,21 +795,21 @@ def fill_space(path):
 def test_many_lists():
     """Lists are long; a peer that asks for many and does not read them."""
     with Box() as box, box.role() as role:
-        for i in range(2000):
-            box.put(f"user{i:04}@{DOMAIN}", "x")
+        for i in range(200):
+            box.put(f"user{i:03}@{DOMAIN}", "x")
         before = memory_kb(role.pid)
         with DictClient(box.sock) as c:
-            c.send("I9\t0\tshared/userdb/\t*\n" * 100 +
-                   f"Lshared/userdb/user0000@{DOMAIN}\t\n")
+            c.send("I9\t0\tshared/userdb/\t*\n" * 500 +
+                   f"Lshared/userdb/user000@{DOMAIN}\t\n")
             with DictClient(box.sock) as other:
-                tap.is_(len(other.iterate("shared/userdb/")), 2000,
-                        "100 lists at once: others are answered")
+                tap.is_(len(other.iterate("shared/userdb/")), 200,
+                        "500 lists at once: others are answered")
                 tap.ok(fits(hash_in(login(other, f"new@{DOMAIN}")), PASSWORD),
-                       "100 lists at once: addresses are made")
+                       "500 lists at once: addresses are made")
             time.sleep(1)
             grown = memory_kb(role.pid) - before
-            tap.diag(f"{grown} KB for 100 lists that nobody reads")
-            tap.ok(grown < 4 * 1024, "100 lists at once: memory is bounded")
+            tap.diag(f"{grown} KB for 500 lists that nobody reads")
+            bounded(grown, 2 * 1024, "500 lists at once: memory is bounded")
             data = b""
             while b"O{" not in data[-2000:]:
                 got = c.sock.recv(1 << 20)
@@ -810,7 +818,7 @@ def test_many_lists():
                 data += got
             lists = data.count(b"\n\n")
             rows = data.count(b"Oshared/userdb/user")
-            tap.is_((lists, rows), (100, 200000), "100 lists at once: all "
+            tap.is_((lists, rows), (500, 100000), "500 lists at once: all "
                     "arrive, in order")
 
 
