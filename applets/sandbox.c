@@ -40,8 +40,11 @@ static int sandbox_main(int argc, char **argv)
 	int ret = EXIT_OK;
 
 	argc = opt_parse(opts, argc, argv, &err);
-	if (argc < 0)
-		return applet_usage(&applet_sandbox, "%s", err.data);
+	if (argc < 0) {
+		ret = applet_usage(&applet_sandbox, "%s", err.data);
+		buf_free(&err);
+		return ret;
+	}
 	if (argc > 2)
 		return applet_usage(&applet_sandbox, "one directory at most");
 	if (base && parse_base(base, &sb.base) < 0)
