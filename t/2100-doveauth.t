@@ -600,8 +600,12 @@ BAD = [
      "unknown command G ignored"),
     ("an old version", b"H1\t0\t0\t\tx\n", [], True,
      "the client speaks version 1"),
-    ("no version", b"Hx\n", [], True, "the client speaks version x"),
+    ("no version", b"Hx\n", [], True, "the client speaks version ?"),
     ("iterate without a path", b"I0\t0\n", [], True, "too few fields"),
+    ("a password where a number should be",
+     b"CLshared/passdb/secret\"a@chat.example\n",
+     ["F" + 'Lshared/passdb/secret"a@chat.example' +
+      "\tunknown transaction"], False, "commit of unknown transaction ?"),
     ("set without a key", b"B1\tu\nS1\n", [], True, "too few fields"),
     ("no key", b"L\n", ["Fmalformed key"], False, "malformed key"),
     ("one slash", b"Lshared/x\t\n", ["Fmalformed key"], False,
@@ -820,6 +824,69 @@ def test_many_lists():
             rows = data.count(b"Oshared/userdb/user")
             tap.is_((lists, rows), (500, 100000), "500 lists at once: all "
                     "arrive, in order")
+
+
+def random_bytes(rng):
+    """Pieces of the protocol, whole and broken."""
+    addr = f"r{rng.randrange(300)}@{DOMAIN}"
+    pieces = [
+        HELLO, passline(addr, f"password-{addr}").encode(),
+        f"Lshared/userdb/{addr}\t{addr}\n".encode(),
+        b"I9\t0\tshared/userdb/\t\n", b"I0\t0\tshared/x/\t\n",
+        b"B1\tu\n", b"S1\tk\tv\n", b"C1\n", b"R1\n", b"U1\tk\n", b"\n",
+        b"L\t\n", b"Z\n", b"\0", b"\x01", b"\t", b"L" + b"y" * 9000,
+        b"I1\n", b"H1\n",
+    ]
+    weights = [4, 20, 20, 3, 2, 4, 4, 4, 2, 2] + [0.3] * 9
+    data = b"".join(rng.choices(pieces, weights, k=rng.randrange(1, 30)))
+    return data[:rng.randrange(len(data) + 1)] if rng.random() < .3 else data
+
+
+def test_random_sessions():
+    """Sessions that come, break and go, with signals in between."""
+    rng = random.Random(int(os.environ.get("SEED", "11")))
+    seconds = float(os.environ.get("SECONDS_OF_RANDOM", "2"))
+    with Box() as box, box.role() as role:
+        clients, began = [], time.monotonic()
+        while time.monotonic() - began < seconds:
+            act = rng.random()
+            if len(clients) < 300 and (act < .3 or not clients):
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                s.connect(box.sock)
+                s.setblocking(False)
+                clients.append(s)
+                continue
+            s = rng.choice(clients)
+            try:
+                if act < .7:
+                    s.send(random_bytes(rng))
+                elif act < .85:
+                    s.recv(rng.choice((1, 100, 65536)))
+                elif act < .88:
+                    s.shutdown(socket.SHUT_WR)
+                elif act < .881:
+                    role.hup()
+                elif act < .97:
+                    clients.remove(s)
+                    s.close()
+            except OSError:
+                pass
+        with DictClient(box.sock) as c:
+            tap.ok(fits(hash_in(login(c, f"last@{DOMAIN}")), PASSWORD),
+                   "after random sessions the role is well")
+        odd = [a for a in os.listdir(box.mail)
+               if a != f"last@{DOMAIN}" and box.hash_of(a) and
+               not HASH.fullmatch(box.hash_of(a))]
+        tap.is_(odd, [], "every hash is whole")
+        log = role.log()
+        tap.is_([a for a in os.listdir(box.mail)
+                 if log.count(f"Created address: {a}\n") > 1], [],
+                "none was made twice")
+        tap.is_([line for line in log.split("\n") if "password-" in line], [],
+                "no password in the log")
+        tap.is_(role.stop(), 0, "SIGTERM with all of them open")
+        for s in clients:
+            s.close()
 
 
 # ---- the process -------------------------------------------------------------

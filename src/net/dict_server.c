@@ -148,6 +148,15 @@ void dict_reply_end(struct dict_request *r)
 	request_done(r);
 }
 
+/* A number for the log; whatever else stands in its place may be a piece of a
+ * password. */
+static const char *shown(const char *number)
+{
+	size_t n = strspn(number, "0123456789");
+
+	return n && n < 20 && !number[n] ? number : "?";
+}
+
 /* ---- transactions ---------------------------------------------------------- */
 
 static struct txn **txn_find(struct session *s, const char *id)
@@ -196,7 +205,7 @@ static int cmd_hello(struct session *s, char **f, int n)
 
 	if (str_to_u64(f[0], &major) < 0 || major < 2) {
 		log_warn("dict: the client speaks version %s, 2 or later is "
-			 "needed", f[0]);
+			 "needed", shown(f[0]));
 		return CONN_CLOSE;
 	}
 	s->greeted = true;
@@ -252,7 +261,7 @@ static int cmd_set(struct session *s, char **f, int n)
 	if (t)
 		txn_add(t, f[1], n > 2 ? f[2] : "");
 	else
-		log_warn("dict: a value for unknown transaction %s", f[0]);
+		log_warn("dict: a value for unknown transaction %s", shown(f[0]));
 	return CONN_GO_ON;
 }
 
@@ -263,7 +272,7 @@ static int cmd_unset(struct session *s, char **f, int n)
 	if (t)
 		txn_add(t, f[1], NULL);
 	else
-		log_warn("dict: unset in unknown transaction %s", f[0]);
+		log_warn("dict: unset in unknown transaction %s", shown(f[0]));
 	return CONN_GO_ON;
 }
 
@@ -293,12 +302,12 @@ static int cmd_commit(struct session *s, char **f, int n)
 
 	r->id = arena_strdup(&r->arena, f[0]);
 	if (!t) {
-		log_warn("dict: commit of unknown transaction %s", f[0]);
+		log_warn("dict: commit of unknown transaction %s", shown(f[0]));
 		dict_reply_error(r, "unknown transaction");
 		return CONN_GO_ON;
 	}
 	if (t->too_large || !s->ops->commit) {
-		log_warn("dict: transaction %s refused: %s", f[0],
+		log_warn("dict: transaction %s refused: %s", shown(f[0]),
 			 s->ops->commit ? "too large, or an increment" :
 					  "nothing can be set here");
 		txn_remove(s, at);
