@@ -18,7 +18,9 @@
 
 enum { HASH_NICE = 10 };
 
-/* A request that waits for a creation. */
+#define USERDB "shared/userdb/"
+
+/* A request that waits for a creation or a listing. */
 struct waiter {
 	struct waiter *next;
 	struct dict_request *request;
@@ -34,11 +36,12 @@ struct creation {
 	int result;	/* of user_create() */
 };
 
-/* doveadm user '*': the directory is read by a worker thread. */
+/* doveadm user '*': the directory is read by a worker thread, for all who
+ * asked before it began. */
 struct listing {
 	struct job job;
-	struct dict_request *request;
-	char *dir, *path;
+	struct waiter *waiters;
+	char *dir;
 	struct buf names;	/* each ended by NUL */
 	int error;
 };
@@ -48,7 +51,18 @@ static struct {
 	struct relay_file ini;
 	struct jobs *jobs;
 	struct creation *creations;
+	bool is_listing;
+	struct waiter *list_waiters;	/* for the next listing */
 } doveauth;
+
+static void wait_in(struct waiter **list, struct dict_request *r)
+{
+	struct waiter *w = xcalloc(1, sizeof(*w));
+
+	w->request = r;
+	w->next = *list;
+	*list = w;
+}
 
 /* ---- answers ------------------------------------------------------------------ */
 
@@ -194,7 +208,6 @@ static void create(struct dict_request *r, const char *addr,
 {
 	struct buf why = BUF_INIT;
 	struct creation *c;
-	struct waiter *w;
 
 	if (!user_may_create(doveauth.ini.relay, addr, password, &why)) {
 		log_warn("%s", why.data);
@@ -211,10 +224,7 @@ static void create(struct dict_request *r, const char *addr,
 		}
 		c = creation_start(addr, password);
 	}
-	w = xcalloc(1, sizeof(*w));
-	w->request = r;
-	w->next = c->waiters;
-	c->waiters = w;
+	wait_in(&c->waiters, r);
 }
 
 /* ---- lookups ------------------------------------------------------------------ */
@@ -282,46 +292,71 @@ static void run_listing(struct job *j)
 	closedir(d);
 }
 
+static void reply_list(struct dict_request *r, const struct listing *l)
+{
+	struct buf key = BUF_INIT;
+
+	for (size_t i = 0; i < l->names.len;
+	     i += strlen(l->names.data + i) + 1) {
+		buf_setf(&key, USERDB "%s", l->names.data + i);
+		dict_reply_row(r, key.data);
+	}
+	dict_reply_end(r);
+	buf_free(&key);
+}
+
+static void listing_start(void);
+
 static void on_listed(struct job *j)
 {
 	struct listing *l = container_of(j, struct listing, job);
-	struct buf key = BUF_INIT;
+	bool failed = l->error && l->error != ENOENT;
 
-	if (l->error && l->error != ENOENT) {
+	if (failed)
 		log_warn("%s: %s", l->dir, strerror(l->error));
-		dict_reply_error(l->request, "temporary failure");
-	} else {
-		for (size_t i = 0; i < l->names.len;
-		     i += strlen(l->names.data + i) + 1) {
-			buf_setf(&key, "%s%s", l->path, l->names.data + i);
-			dict_reply_row(l->request, key.data);
-		}
-		dict_reply_end(l->request);
+	while (l->waiters) {
+		struct waiter *w = l->waiters;
+
+		l->waiters = w->next;
+		if (failed)
+			dict_reply_error(w->request, "temporary failure");
+		else
+			reply_list(w->request, l);
+		free(w);
 	}
-	buf_free(&key);
 	buf_free(&l->names);
 	free(l->dir);
-	free(l->path);
 	free(l);
+	doveauth.is_listing = false;
+	if (doveauth.list_waiters)
+		listing_start();
 }
 
-static void on_iterate(struct dict_request *r, const char *path,
-		       const char *user)
+static void listing_start(void)
 {
-	struct listing *l;
+	struct listing *l = xcalloc(1, sizeof(*l));
 
-	if (strcmp(path, "shared/userdb/") != 0) {
-		dict_reply_end(r);
-		return;
-	}
-	l = xcalloc(1, sizeof(*l));
-	l->request = r;
+	l->waiters = doveauth.list_waiters;
+	doveauth.list_waiters = NULL;
+	doveauth.is_listing = true;
 	l->dir = xstrdup(doveauth.ini.relay->s.mailboxes_dir);
-	l->path = xstrdup(path);
 	buf_init(&l->names);
 	l->job.run = run_listing;
 	l->job.done = on_listed;
 	jobs_submit(doveauth.jobs, &l->job);
+}
+
+/* One listing at a time, so that addresses can be made beside it. */
+static void on_iterate(struct dict_request *r, const char *path,
+		       const char *user)
+{
+	if (strcmp(path, USERDB) != 0) {
+		dict_reply_end(r);
+		return;
+	}
+	wait_in(&doveauth.list_waiters, r);
+	if (!doveauth.is_listing)
+		listing_start();
 }
 
 static const struct dict_ops doveauth_ops = {

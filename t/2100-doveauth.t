@@ -889,6 +889,25 @@ def test_random_sessions():
             s.close()
 
 
+def test_lists_of_the_gone():
+    """Who asks for lists and goes does not hold up those who log in."""
+    with Box() as box, box.role():
+        for i in range(200):
+            box.put(f"user{i:03}@{DOMAIN}", "x")
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+                s.connect(box.sock)
+                s.sendall(b"I9\t0\tshared/userdb/\t\n")
+        with DictClient(box.sock) as c, DictClient(box.sock) as lister:
+            lister.command("I", 9, 0, "shared/userdb/", "")
+            tap.ok(fits(hash_in(login(c, f"new@{DOMAIN}")), PASSWORD),
+                   "1,000 lists of those who went: an address is made")
+            rows = 0
+            while lister.recv_line():
+                rows += 1
+            tap.ok(rows in (200, 201), "and others get theirs")
+
+
 # ---- the process -------------------------------------------------------------
 
 def test_term():
