@@ -112,7 +112,7 @@ void dkim_verifier_eom(struct dkim_verifier *v)
 		struct dkim_check *c = &v->checks[i];
 		enum dkim_canon canon = c->sig.body_canon;
 
-		if (c->result == DKIM_FAIL)
+		if (c->result == DKIM_FAIL && !c->answered)
 			continue;
 		if (v->bodies[canon].failed)
 			set(c, DKIM_TEMPFAIL, out_of_memory);
