@@ -86,14 +86,17 @@ static void on_checked(struct dkimcheck *c)
 	if (reply.len) {
 		log_info("%s: refused mail from domain %s: %s", queue_id(s),
 			 *domain ? domain : "-", reply.data);
-		milter_server_reply(&s->milter, reply.data);
 	} else {
 		log_debug("%s: mail from domain %s accepted", queue_id(s),
 			  domain);
-		milter_server_accept(&s->milter);
 	}
-	buf_free(&reply);
+	/* the answer may begin the next message, or end the session */
 	message_free(s);
+	if (reply.len)
+		milter_server_reply(&s->milter, reply.data);
+	else
+		milter_server_accept(&s->milter);
+	buf_free(&reply);
 }
 
 /* ---- signing ------------------------------------------------------------------- */
