@@ -30,7 +30,7 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
 	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
-LIBS := -lev -lcares -lcurl -lssl -lcrypto -lcrypt -lcjson -lqrencode -lpthread -lm
+LIBS := -lev -lcares -lcrypto -lcrypt -lcjson -lqrencode -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
@@ -81,7 +81,7 @@ $(BUILD)/t/replay/%: t/fuzz/%.c t/fuzz/replay.c $(LIB_OBJ)
 	$(call say,LD $@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< t/fuzz/replay.c $(LIB_OBJ) $(LIBS)
 
-$(BUILD)/t/bench/%: t/bench/%.c $(LIB_OBJ)
+$(BUILD)/t/bench/%: t/bench/%.c $(wildcard t/bench/*.h) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD $@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)

@@ -1,6 +1,5 @@
 #include "net/http.h"
 
-#include <curl/curl.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,6 +11,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/curl_lib.h"
 
 static const double IDLE_SECS = 60.;	/* then connections and memory go */
 enum {
@@ -19,6 +19,11 @@ enum {
 	 * that the next try does not take the same connection */
 	UNACKED_MSECS = 30 * 1000,
 };
+
+/* Not sent: curl's guess of a type, and its question whether to go on. */
+static char expect_field[] = "Expect:", type_field[] = "Content-Type:";
+static struct curl_slist no_expect = { expect_field, NULL };
+static struct curl_slist no_type = { type_field, &no_expect };
 
 /* Connections that are used together. After a timeout no new request goes to
  * them: a server that takes requests and does not answer would get every
@@ -35,7 +40,6 @@ struct http_pool {
 struct http {
 	struct ev_loop *loop;
 	struct http_pool *pool;	/* NULL until the next request */
-	struct curl_slist *headers;
 	unsigned requests;	/* of all pools */
 	bool multiplexed;	/* the last answer came by HTTP/2 */
 };
@@ -55,7 +59,7 @@ static void pool_free(struct http_pool *p)
 	if (p->http->pool == p)
 		p->http->pool = NULL;
 	/* closes its connections, and so ends their watches */
-	curl_multi_cleanup(p->multi);
+	curl.multi_cleanup(p->multi);
 	ev_timer_stop(loop, &p->timer);
 	free(p);
 }
@@ -77,7 +81,7 @@ static long final_status(CURL *easy)
 {
 	long status = 0;
 
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	return status >= 200 ? status : 0;
 }
 
@@ -87,10 +91,10 @@ static void request_end(struct http_pool *p, CURL *easy, CURLcode result)
 	struct http_request *r = NULL;
 	long status = final_status(easy), version = 0;
 
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
-	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-	curl_multi_remove_handle(p->multi, easy);
-	curl_easy_cleanup(easy);
+	curl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
+	curl.easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+	curl.multi_remove_handle(p->multi, easy);
+	curl.easy_cleanup(easy);
 	if (status)
 		h->multiplexed = version >= CURL_HTTP_VERSION_2_0;
 	if (result == CURLE_OPERATION_TIMEDOUT && !p->retired) {
@@ -100,7 +104,7 @@ static void request_end(struct http_pool *p, CURL *easy, CURLcode result)
 	}
 	h->requests--;
 	p->requests--;
-	r->done(r, status, status ? "" : curl_easy_strerror(result));
+	r->done(r, status, status ? "" : curl.easy_strerror(result));
 }
 
 static void collect(struct http_pool *p)
@@ -108,7 +112,7 @@ static void collect(struct http_pool *p)
 	CURLMsg *m;
 	int left;
 
-	while ((m = curl_multi_info_read(p->multi, &left)))
+	while ((m = curl.multi_info_read(p->multi, &left)))
 		if (m->msg == CURLMSG_DONE)
 			request_end(p, m->easy_handle, m->data.result);
 	if (p->requests)
@@ -125,7 +129,7 @@ static void act(struct http_pool *p, curl_socket_t fd, int events)
 {
 	int running;
 
-	curl_multi_socket_action(p->multi, fd, events, &running);
+	curl.multi_socket_action(p->multi, fd, events, &running);
 	collect(p);
 }
 
@@ -163,7 +167,7 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what,
 		w = xcalloc(1, sizeof(*w));
 		w->pool = p;
 		ev_io_init(&w->io, on_socket, fd, 0);
-		curl_multi_assign(p->multi, fd, w);
+		curl.multi_assign(p->multi, fd, w);
 	}
 	ev_io_stop(loop, &w->io);
 	ev_io_set(&w->io, fd, (what & CURL_POLL_IN ? EV_READ : 0) |
@@ -190,25 +194,25 @@ static struct http_pool *pool_new(struct http *h)
 	struct http_pool *p = xcalloc(1, sizeof(*p));
 
 	/* not before it is needed: it takes time and memory */
-	if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (!ready && curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		bug("curl does not start");
 	ready = true;
 	p->http = h;
-	p->multi = curl_multi_init();
+	p->multi = curl.multi_init();
 	if (!p->multi)
 		bug("curl does not start");
 	ev_timer_init(&p->timer, on_timer, 0., 0.);
 	ev_timer_init(&p->idle, on_idle, 0., 0.);
-	curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, curl_wants_socket);
-	curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p);
-	curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
-	curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p);
-	curl_multi_setopt(p->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(p->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+	curl.multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, curl_wants_socket);
+	curl.multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p);
+	curl.multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
+	curl.multi_setopt(p->multi, CURLMOPT_TIMERDATA, p);
+	curl.multi_setopt(p->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	curl.multi_setopt(p->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
 			  (long)HTTP_CONNECTIONS_MAX);
-	curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS,
+	curl.multi_setopt(p->multi, CURLMOPT_MAXCONNECTS,
 			  (long)HTTP_CONNECTIONS_MAX);
-	curl_multi_setopt(p->multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
+	curl.multi_setopt(p->multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
 			  (long)HTTP_STREAMS_MAX);
 	return p;
 }
@@ -261,54 +265,54 @@ static void set_transport(CURL *c, const struct http_request *r)
 	const char *ca = getenv("SSL_CERT_FILE");
 	bool is_tls = mem_eqi(r->url, "https:", strlen("https:"));
 
-	curl_easy_setopt(c, CURLOPT_URL, r->url);
-	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(r->timeout * 1000.));
+	curl.easy_setopt(c, CURLOPT_URL, r->url);
+	curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl.easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(r->timeout * 1000.));
 	/* by TLS rather share a connection that is being made than make
 	 * another; without, HTTP/2 is not spoken */
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, is_tls ?
+	curl.easy_setopt(c, CURLOPT_HTTP_VERSION, is_tls ?
 			 (long)CURL_HTTP_VERSION_2TLS :
 			 (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(c, CURLOPT_PIPEWAIT, is_tls ? 1L : 0L);
-	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, curl_has_socket);
+	curl.easy_setopt(c, CURLOPT_PIPEWAIT, is_tls ? 1L : 0L);
+	curl.easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, curl_has_socket);
 	if (ca && *ca)
-		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+		curl.easy_setopt(c, CURLOPT_CAINFO, ca);
 }
 
 static CURL *easy_new(const struct http *h, struct http_request *r)
 {
-	CURL *c = curl_easy_init();
+	CURL *c = curl.easy_init();
 
 	if (!c)
 		bug("curl does not start");
 	set_transport(c, r);
-	curl_easy_setopt(c, CURLOPT_PRIVATE, r);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "chatmail/" CHATMAIL_VERSION);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
-	curl_easy_setopt(c, CURLOPT_POST, 1L);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
+	curl.easy_setopt(c, CURLOPT_PRIVATE, r);
+	curl.easy_setopt(c, CURLOPT_USERAGENT, "chatmail/" CHATMAIL_VERSION);
+	curl.easy_setopt(c, CURLOPT_HTTPHEADER, &no_type);
+	curl.easy_setopt(c, CURLOPT_POST, 1L);
+	curl.easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
 			 (curl_off_t)r->body_len);
-	curl_easy_setopt(c, CURLOPT_READFUNCTION, curl_wants_body);
-	curl_easy_setopt(c, CURLOPT_READDATA, r);
-	curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, curl_wants_rewind);
-	curl_easy_setopt(c, CURLOPT_SEEKDATA, r);
+	curl.easy_setopt(c, CURLOPT_READFUNCTION, curl_wants_body);
+	curl.easy_setopt(c, CURLOPT_READDATA, r);
+	curl.easy_setopt(c, CURLOPT_SEEKFUNCTION, curl_wants_rewind);
+	curl.easy_setopt(c, CURLOPT_SEEKDATA, r);
 	/* bodies are short; curl's 64 KB would be mapped for each request */
-	curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
-	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 4L * 1024);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, curl_has_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
+	curl.easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
+	curl.easy_setopt(c, CURLOPT_BUFFERSIZE, 4L * 1024);
+	curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, curl_has_body);
+	curl.easy_setopt(c, CURLOPT_WRITEDATA, r);
 	return c;
 }
 
-struct http *http_new(struct ev_loop *loop)
+struct http *http_new(struct ev_loop *loop, struct buf *err)
 {
-	struct http *h = xcalloc(1, sizeof(*h));
+	struct http *h;
 
+	if (curl_lib_load(err) < 0)
+		return NULL;
+	h = xcalloc(1, sizeof(*h));
 	h->loop = loop;
-	/* not sent: curl's guess of a type, and its question whether to go on */
-	h->headers = curl_slist_append(NULL, "Content-Type:");
-	h->headers = curl_slist_append(h->headers, "Expect:");
 	return h;
 }
 
@@ -329,6 +333,6 @@ void http_post(struct http *h, struct http_request *r)
 	h->pool->requests++;
 	ev_timer_stop(h->loop, &h->pool->idle);
 	/* begins from the loop: curl sets its timer */
-	if (curl_multi_add_handle(h->pool->multi, easy_new(h, r)) != CURLM_OK)
+	if (curl.multi_add_handle(h->pool->multi, easy_new(h, r)) != CURLM_OK)
 		bug("curl refuses a request");
 }

@@ -9,6 +9,8 @@
 #include <ev.h>
 #include <stddef.h>
 
+#include "base/buf.h"
+
 enum {
 	HTTP_CONNECTIONS_MAX = 16,	/* to one host */
 	HTTP_STREAMS_MAX = 100,		/* requests at a time by HTTP/2 */
@@ -32,7 +34,8 @@ struct http_request {
 	size_t sent, received;	/* bytes of the bodies */
 };
 
-struct http *http_new(struct ev_loop *loop);
+/* NULL with *err when there is no libcurl. */
+struct http *http_new(struct ev_loop *loop, struct buf *err);
 
 /* How many more requests should be sent now: up to HTTP_STREAMS_MAX once the
  * server has spoken HTTP/2, else one for each connection, so that none waits
