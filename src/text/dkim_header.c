@@ -227,3 +227,12 @@ void dkim_field_join(struct buf *out, const char *name, const char *value)
 		buf_addc(out, *value);
 	}
 }
+
+void dkim_field_value(struct buf *value, const char *field)
+{
+	const char *colon = strchr(field, ':');
+
+	for (const char *p = colon ? colon + 1 : ""; *p; p++)
+		if (p[0] != '\r' || p[1] != '\n')
+			buf_addc(value, *p);
+}

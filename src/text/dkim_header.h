@@ -59,5 +59,8 @@ const char *dkim_header_from(struct dkim_header *h, struct buf *domain);
 /* A milter's name and value (protocol 6 with leading white space) as the
  * field that they came from: LF becomes CRLF. Appended to out. */
 void dkim_field_join(struct buf *out, const char *name, const char *value);
+/* The other way: what follows the colon of a field as a milter gives it, with
+ * its leading white space, LF for CRLF. Appended to value. */
+void dkim_field_value(struct buf *value, const char *field);
 
 #endif

@@ -454,6 +454,19 @@ static void test_dns(void)
 			   dns_cases[i].zone, &got);
 		tap_is(got.data, dns_cases[i].want, dns_cases[i].name);
 	}
+	/* whether the keys come before the body (odd steps) or after it */
+	for (size_t step = 1; step <= 2; step++) {
+		struct dkim_zone revoked[] = { { NAME, "p=" }, { NULL, NULL } };
+
+		buf_setf(&msg, "%s\r\nx\r\n", RFC8463_ED25519 RFC_HEADER);
+		dkim_test_message(&v, msg.data, msg.len, step, DKIM_TEST_NOW,
+				  revoked);
+		show_verdict(&v, &got);
+		tap_is(got.data, "invalid: body hash does not match",
+		       "bad key and bad body");
+		dkim_verifier_free(&v);
+	}
+
 	dkim_verifier_init(&v, DKIM_TEST_NOW);
 	feed_header(&v, RFC8463_MESSAGE);
 	dkim_verifier_eoh(&v);

@@ -212,6 +212,12 @@ static void test_join(void)
 	buf_reset(&out);
 	dkim_field_join(&out, "A", "\n b");
 	tap_is(out.data, "A:\r\n b", "that begins folded");
+	buf_reset(&out);
+	dkim_field_value(&out, "A: b\r\n c:\r\n\td");
+	tap_is(out.data, " b\n c:\n\td", "a field's value for a milter");
+	buf_reset(&out);
+	dkim_field_value(&out, "A");
+	tap_is(out.data, "", "no colon, no value");
 	buf_free(&out);
 }
 
