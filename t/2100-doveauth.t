@@ -117,6 +117,18 @@ def fits(stored, password):
     return _crypt(password, setting) == setting
 
 
+def connect(sock):
+    """As Dovecot: again while the backlog is full."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return DictClient(sock)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def memory_kb(pid, key="VmRSS"):
     with open(f"/proc/{pid}/status") as f:
         return int(re.search(rf"{key}:\s+(\d+)", f.read())[1])
@@ -558,10 +570,10 @@ def test_10000_connections():
         clients = []
         for _ in range(10000):
             s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            s.settimeout(20)
             s.connect(box.sock)
+            s.settimeout(20)
             clients.append(s)
-        with DictClient(box.sock) as c:
+        with connect(box.sock) as c:
             tap.is_(c.lookup(f"shared/userdb/{old}", old)[0], "O",
                     f"{name}: a lookup is answered")
         tap.diag(f"{memory_kb(role.pid)} KB with 10,000 connections")
@@ -871,7 +883,7 @@ def test_random_sessions():
                     s.close()
             except OSError:
                 pass
-        with DictClient(box.sock) as c:
+        with connect(box.sock) as c:
             tap.ok(fits(hash_in(login(c, f"last@{DOMAIN}")), PASSWORD),
                    "after random sessions the role is well")
         odd = [a for a in os.listdir(box.mail)
@@ -898,7 +910,7 @@ def test_lists_of_the_gone():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
                 s.connect(box.sock)
                 s.sendall(b"I9\t0\tshared/userdb/\t\n")
-        with DictClient(box.sock) as c, DictClient(box.sock) as lister:
+        with connect(box.sock) as c, connect(box.sock) as lister:
             lister.command("I", 9, 0, "shared/userdb/", "")
             tap.ok(fits(hash_in(login(c, f"new@{DOMAIN}")), PASSWORD),
                    "1,000 lists of those who went: an address is made")
