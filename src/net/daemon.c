@@ -20,7 +20,7 @@
 
 enum {
 	BACKLOG = 4096,		/* the kernel cuts it to somaxconn */
-	ACCEPT_BURST = 64,	/* connections taken at a wake-up */
+	ACCEPT_BURST = 8,	/* taken at a wake-up: others wait meanwhile */
 	SD_FIRST_FD = 3,	/* SD_LISTEN_FDS_START */
 };
 static const double STOP_SECS = 5., PAUSE_SECS = .2;
