@@ -151,13 +151,14 @@ static void fold_break(struct fold *f, const char *newline)
 	f->column = TAB_WIDTH + strlen(newline) - strlen("\r\n\t");
 }
 
-/* "; " or a line break, then a tag that is not broken up. */
+/* "; " or a line break, then a tag that is not broken up; its own ";" has to
+ * fit as well. */
 static void fold_tag(struct fold *f, const char *tag)
 {
 	size_t n = strlen(tag);
 
 	fold_add(f, ";", 1);
-	if (f->column + n > MARGIN)
+	if (f->column + n + 1 > MARGIN)
 		fold_break(f, "\r\n\t");
 	else
 		fold_add(f, " ", 1);
