@@ -1,5 +1,6 @@
 /* Chooses the personality: base name of argv[0], else the first argument. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -209,7 +210,20 @@ static int dispatch(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* A file opened later must not become stdin, stdout or stderr. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_fds();
 	return flush_stdout(dispatch(argc, argv));
 }

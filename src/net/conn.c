@@ -210,8 +210,11 @@ static void conn_process(struct conn *c)
 			c->waiting = false;
 			break;
 		}
-		if (answer == CONN_CLOSE)
+		if (answer == CONN_CLOSE) {
+			/* what was answered before still goes out */
+			flush(c);
 			conn_close(c, c->why);
+		}
 		else if (answer == CONN_GO_ON)
 			c->waiting = false;
 	}

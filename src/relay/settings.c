@@ -33,7 +33,7 @@ static int parse_REAL(const char *text, setting_REAL *out)
 	char *end;
 	double v;
 
-	if (!*text || strspn(text, "0123456789.-") != strlen(text))
+	if (!*text || strspn(text, "0123456789.-+eE") != strlen(text))
 		return -1;
 	v = strtod(text, &end);
 	if (*end || !isfinite(v))
@@ -62,7 +62,7 @@ static int parse_size(const char *text, uint64_t plain, uint64_t *bytes)
 {
 	size_t digits = strspn(text, "0123456789");
 	char number[32];
-	const char *unit = text + digits;
+	const char *unit = text + digits + strspn(text + digits, " ");
 	uint64_t factor = plain;
 	uint64_t v;
 
