@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/daemon.h"
+#include "net/metrics.h"
 #include "net/milter_server.h"
 #include "relay/dkimcheck.h"
 #include "relay/dkimsign.h"
@@ -18,6 +19,33 @@ struct session {
 	/* The message in hand: one of these, or none when it just passes. */
 	struct dkim_signer *signer;
 	struct dkimcheck *check;
+};
+
+/* The first ones are verdicts: an enum dkim_verdict is the index. */
+enum { SIGNED = DKIM_TEMPORARY + 1, NOT_OURS, FAILED, SIGNATURES, ROWS };
+
+#define VERDICT(verdict) "chatmail_dkim_verified_messages",		\
+	"verdict=\"" verdict "\""
+#define RESULT(result) "chatmail_dkim_signed_messages",			\
+	"result=\"" result "\""
+
+static struct metric rows[ROWS] = {
+	[DKIM_ACCEPTED] = { VERDICT("valid"),
+		"Messages from outside, by what their signatures are worth." },
+	[DKIM_EXEMPT] = { VERDICT("exempt") },
+	[DKIM_UNSIGNED] = { VERDICT("unsigned") },
+	[DKIM_MALFORMED] = { VERDICT("malformed") },
+	[DKIM_INVALID] = { VERDICT("invalid") },
+	[DKIM_TEMPORARY] = { VERDICT("unknown") },
+	[SIGNED] = { RESULT("signed"), "Messages of ours." },
+	[NOT_OURS] = { RESULT("refused") },
+	[FAILED] = { RESULT("failed") },
+	[SIGNATURES] = { "chatmail_dkim_signatures", NULL,
+		"DKIM-Signature fields added.", "dkim_signed" },
+};
+
+static const struct metrics figures = {
+	.role = "dkim", .rows = rows, .count = ROWS,
 };
 
 static struct {
@@ -82,7 +110,7 @@ static void on_checked(struct dkimcheck *c)
 	struct buf reply = BUF_INIT;
 	const char *domain = c->verifier.domain.data, *why;
 
-	dkimcheck_verdict(c, &reply, &why);
+	rows[dkimcheck_verdict(c, &reply, &why)].value++;
 	if (reply.len) {
 		log_info("%s: refused mail from domain %s: %s", queue_id(s),
 			 *domain ? domain : "-", reply.data);
@@ -125,6 +153,7 @@ static int insert_signatures(struct session *s, struct buf *err)
 			buf_setf(err, "the signature is no header field");
 			break;
 		}
+		rows[SIGNATURES].value++;
 		log_info("%s: DKIM-Signature field added (s=%s, d=%s)",
 			 queue_id(s), dkimkey_kinds[DKIMKEY_KINDS - i].selector,
 			 domain);
@@ -146,11 +175,14 @@ static void sign(struct session *s)
 		log_warn("%s: not signed, as From is not ours: %s", queue_id(s),
 			 s->signer->error ? s->signer->error :
 			 s->signer->domain.data);
+		rows[NOT_OURS].value++;
 		milter_server_reply(&s->milter, refusal);
 	} else if (insert_signatures(s, &err) < 0) {
 		log_warn("%s: signing: %s", queue_id(s), err.data);
+		rows[FAILED].value++;
 		milter_server_tempfail(&s->milter);
 	} else {
+		rows[SIGNED].value++;
 		milter_server_accept(&s->milter);
 	}
 	buf_free(&err);
@@ -297,6 +329,8 @@ int dkim_serve(const char *socket, const char *keys, const char *ini)
 				     RESOLVER_SECS, &err);
 	if (!dkim.resolver)
 		die("dkim_dns_server: %s", err.data);
+	metrics_serve(&dkim.daemon, &figures, dkim.ini.relay->s.metrics_dir,
+		      socket);
 	if (daemon_listen_unix(&dkim.daemon, socket, 0660, on_accepted,
 			       &err) < 0)
 		die("%s", err.data);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "net/dict_server.h"
 #include "net/jobs.h"
+#include "net/metrics.h"
 #include "relay/limits.h"
 #include "relay/reload.h"
 #include "relay/user.h"
@@ -44,6 +45,35 @@ struct listing {
 	char *dir;
 	struct buf names;	/* each ended by NUL */
 	int error;
+};
+
+/* The first ones are refusals: an enum user_refusal is the index. */
+enum { CREATED = USER_MAY_COME, NO_RESOURCES = USER_BAD_LOCALPART + 1, FAILED,
+       CREATED_CI, ASKED_PASSDB, ASKED_USERDB, ROWS };
+
+#define REFUSED(reason) "chatmail_accounts_refused", "reason=\"" reason "\""
+
+static struct metric rows[ROWS] = {
+	[CREATED] = { "chatmail_accounts_created", "kind=\"user\"",
+		"Accounts that came into being, those for tests (ci-) apart.",
+		"created_accounts created_nonci_accounts" },
+	[CREATED_CI] = { "chatmail_accounts_created", "kind=\"ci\"", NULL,
+		"created_accounts created_ci_accounts" },
+	[USER_NOCREATE] = { REFUSED("nocreate"),
+		"First logins that made no account." },
+	[USER_BAD_PASSWORD] = { REFUSED("password") },
+	[USER_NOT_OURS] = { REFUSED("address") },
+	[USER_BAD_LOCALPART] = { REFUSED("localpart") },
+	[NO_RESOURCES] = { REFUSED("resources"), NULL,
+		"rejected_registrations" },
+	[FAILED] = { REFUSED("failure") },
+	[ASKED_PASSDB] = { "chatmail_auth_lookups", "type=\"passdb\"",
+		"Questions of Dovecot: passdb at logins, userdb for mail." },
+	[ASKED_USERDB] = { "chatmail_auth_lookups", "type=\"userdb\"" },
+};
+
+static const struct metrics figures = {
+	.role = "doveauth", .rows = rows, .count = ROWS,
 };
 
 static struct {
@@ -146,10 +176,13 @@ static void on_created(struct job *j)
 	struct creation *c = container_of(j, struct creation, job);
 
 	creation_unlink(c);
-	if (c->result > 0)
+	if (c->result > 0) {
 		log_info("Created address: %s", c->addr);
-	else if (c->result < 0)
+		rows[str_starts(c->addr, "ci-") ? CREATED_CI : CREATED].value++;
+	} else if (c->result < 0) {
 		log_warn("creating %s: %s", c->addr, c->err.data);
+		rows[FAILED].value++;
+	}
 	while (c->waiters) {
 		struct waiter *w = c->waiters;
 
@@ -217,10 +250,13 @@ static void create(struct dict_request *r, const char *addr,
 		   const char *password)
 {
 	struct buf why = BUF_INIT;
+	enum user_refusal refusal = user_creation_refusal(
+			doveauth.ini.relay, addr, password, &why);
 	struct creation *c;
 
-	if (!user_may_create(doveauth.ini.relay, addr, password, &why)) {
+	if (refusal != USER_MAY_COME) {
 		log_warn("%s", why.data);
+		rows[refusal].value++;
 		buf_free(&why);
 		dict_reply_not_found(r);
 		return;
@@ -229,6 +265,7 @@ static void create(struct dict_request *r, const char *addr,
 	c = creation_find(addr);
 	if (!c) {
 		if (!has_resources()) {
+			rows[NO_RESOURCES].value++;
 			dict_reply_not_found(r);
 			return;
 		}
@@ -241,6 +278,7 @@ static void create(struct dict_request *r, const char *addr,
 
 static void lookup_userdb(struct dict_request *r, const char *addr)
 {
+	rows[ASKED_USERDB].value++;
 	if (!user_is_ours(doveauth.ini.relay, addr) ||
 	    reply_existing(r, addr) == 0)
 		dict_reply_not_found(r);
@@ -249,6 +287,7 @@ static void lookup_userdb(struct dict_request *r, const char *addr)
 static void lookup_passdb(struct dict_request *r, const char *addr,
 			  const char *password)
 {
+	rows[ASKED_PASSDB].value++;
 	if (!user_is_ours(doveauth.ini.relay, addr))
 		dict_reply_not_found(r);
 	else if (reply_existing(r, addr) == 0)
@@ -398,6 +437,8 @@ static int doveauth_main(int argc, char **argv)
 	doveauth.jobs = jobs_new(doveauth.daemon.loop, jobs_default_threads());
 	if (!doveauth.jobs)
 		die("no worker thread can be started");
+	metrics_serve(&doveauth.daemon, &figures,
+		      doveauth.ini.relay->s.metrics_dir, argv[1]);
 	dict_listen_or_die(&doveauth.daemon, argv[1], on_accepted);
 	return daemon_run(&doveauth.daemon);
 }

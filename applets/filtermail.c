@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/daemon.h"
+#include "net/metrics.h"
 #include "net/smtp_client.h"
 #include "net/smtp_server.h"
 #include "relay/filter.h"
@@ -41,6 +42,52 @@ struct session {
 	ev_timer deadline;		/* of the answer */
 };
 
+/* The first ones are verdicts: an enum filter_verdict is the index. */
+enum { BYTES = FILTER_TEMPORARY + 1, BAD_SENDER, TOO_MUCH, ACCEPTED, REFUSED,
+       NO_ANSWER, ROWS };
+
+#define WAY(way) "direction=\"" way "\""
+#define VERDICT(way, verdict) "chatmail_filtered_messages",		\
+	WAY(way) ",verdict=\"" verdict "\""
+#define POSTFIX(way, answer) "chatmail_reinjected_messages",		\
+	WAY(way) ",answer=\"" answer "\""
+#define FILTERED(way) "filtered_" way "_mail_count "
+#define UNENCRYPTED(way) FILTERED(way) way "_unencrypted_mail_count"
+
+/* What both directions have. */
+#define ROWS_OF(way)							\
+	[FILTER_ENCRYPTED] = { VERDICT(way, "encrypted"),		\
+		"Messages that came whole, by what was found.",		\
+		FILTERED(way) way "_encrypted_mail_count" },		\
+	[FILTER_CLEARTEXT] = { VERDICT(way, "cleartext"), NULL,		\
+		UNENCRYPTED(way) },					\
+	[FILTER_NEEDS_ENCRYPTION] = { VERDICT(way, "unencrypted"), NULL, \
+		UNENCRYPTED(way) " rejected_unencrypted_mail_count" },	\
+	[FILTER_MALFORMED] = { VERDICT(way, "malformed") },		\
+	[FILTER_TEMPORARY] = { VERDICT(way, "unknown") },		\
+	[BYTES] = { "chatmail_filtered_bytes", WAY(way),		\
+		"Bytes of message contents that came." },		\
+	[ACCEPTED] = { POSTFIX(way, "accepted"),			\
+		"Messages handed to Postfix, by its answer." },		\
+	[REFUSED] = { POSTFIX(way, "refused") },			\
+	[NO_ANSWER] = { POSTFIX(way, "none") }
+
+static struct metric rows_of[2][ROWS] = {
+	{
+		ROWS_OF("incoming"),
+		[FILTER_MAILER_DAEMON] = { VERDICT("incoming", "mailer-daemon"),
+			NULL, FILTERED("incoming")
+			"incoming_mailer_daemon_mail_count" },
+	}, {
+		ROWS_OF("outgoing"),
+		[BAD_SENDER] = { "chatmail_senders_refused",
+			"reason=\"address\"", "Refusals of the MAIL command." },
+		[TOO_MUCH] = { "chatmail_senders_refused", "reason=\"rate\"" },
+	},
+};
+
+static struct metrics figures = { .count = ROWS };
+
 static struct {
 	struct daemon daemon;
 	struct relay_file ini;
@@ -51,6 +98,11 @@ static struct {
 static const char *direction(void)
 {
 	return filtermail.outgoing ? "Outgoing" : "Incoming";
+}
+
+static void count(int row)
+{
+	rows_of[filtermail.outgoing][row].value++;
 }
 
 static void message_free(struct session *s)
@@ -112,6 +164,7 @@ static void on_finished(struct smtp_client *c, bool accepted,
 	else
 		log_warn("%s: Postfix refused mail from %s: %s", direction(),
 			 s->smtp.envelope.sender, reply);
+	count(accepted ? ACCEPTED : REFUSED);
 	if (s->good) {
 		message_free(s);
 		smtp_server_reply(&s->smtp, accepted ? "250 OK" : reply);
@@ -170,6 +223,7 @@ static bool on_mail(struct smtp_session *smtp, struct buf *reply)
 	if (!filtermail.outgoing)
 		return true;
 	if (!filter_is_sender(sender)) {
+		count(BAD_SENDER);
 		buf_setf(reply, "500 Invalid from address <%.300s>", sender);
 		return false;
 	}
@@ -183,6 +237,7 @@ static bool on_mail(struct smtp_session *smtp, struct buf *reply)
 	buf_setf(reply, "450 4.7.1: Too much mail from <%.300s>, try again in "
 		 "%lld s", sender, (long long)(wait / 1000000000 + 1));
 	log_info("Outgoing: Too much mail from %s", sender);
+	count(TOO_MUCH);
 	return false;
 }
 
@@ -203,6 +258,7 @@ static void on_content(struct smtp_session *smtp, const char *p, size_t n)
 {
 	struct session *s = session_of(smtp);
 
+	rows_of[filtermail.outgoing][BYTES].value += n;
 	if (s->checking)
 		msgcheck_feed(&s->check, p, n);
 }
@@ -276,6 +332,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	struct session *s = container_of(w, struct session, deadline);
 
 	log_warn("%s: Postfix does not answer", direction());
+	count(NO_ANSWER);
 	reinjection_drop(s);
 	message_free(s);
 	smtp_server_reply(&s->smtp, "451 4.3.0 Error: mail queue: no answer");
@@ -297,6 +354,7 @@ static void on_end(struct smtp_session *smtp)
 		buf_adds(&reply, "451 4.3.0 Error: please try again");
 	}
 	log_verdict(s, v, &m, reply.data);
+	count(v);
 	if (reply.len) {
 		/* before the dot: what Postfix has seen is not queued */
 		reinjection_drop(s);
@@ -374,6 +432,10 @@ static int filtermail_main(int argc, char **argv)
 	rate_init(&filtermail.rate);
 	daemon_init(&filtermail.daemon);
 	filtermail.daemon.reload = reload;
+	figures.role = filtermail.outgoing ? "filtermail-outgoing" :
+					     "filtermail-incoming";
+	figures.rows = rows_of[filtermail.outgoing];
+	metrics_serve(&filtermail.daemon, &figures, set->metrics_dir, NULL);
 	if (daemon_listen_tcp(&filtermail.daemon, "127.0.0.1",
 			      filtermail.outgoing ? set->filtermail_smtp_port :
 			      set->filtermail_smtp_port_incoming, on_accepted,

@@ -6,8 +6,23 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/dict_server.h"
+#include "net/metrics.h"
 #include "relay/reload.h"
 #include "relay/user.h"
+
+enum { NOTED, REFUSED, FAILED, GONE, ROWS };
+
+static struct metric rows[ROWS] = {
+	[NOTED] = { "chatmail_logins", "result=\"noted\"",
+		"Logins that Dovecot told of." },
+	[REFUSED] = { "chatmail_logins", "result=\"refused\"" },
+	[FAILED] = { "chatmail_logins", "result=\"failed\"" },
+	[GONE] = { "chatmail_logins", "result=\"gone\"" },
+};
+
+static const struct metrics figures = {
+	.role = "lastlogin", .rows = rows, .count = ROWS,
+};
 
 static struct {
 	struct daemon daemon;
@@ -17,6 +32,7 @@ static struct {
 static const char *refuse(const struct dict_change *c, const char *why)
 {
 	log_warn("refused: %.300s: %s", c->key, why);
+	rows[REFUSED].value++;
 	return why;
 }
 
@@ -40,11 +56,13 @@ static const char *note(const struct dict_change *c)
 	ret = user_note_login(lastlogin.ini.relay, addr, secs);
 	if (ret < 0) {
 		log_warn("noting the login of %s: %s", addr, strerror(errno));
+		rows[FAILED].value++;
 		return "temporary failure";
 	}
 	/* deleted between login and now: nothing to note */
 	if (ret == 0)
 		log_warn("noting the login of %s: no such user", addr);
+	rows[ret == 0 ? GONE : NOTED].value++;
 	return NULL;
 }
 
@@ -93,6 +111,8 @@ static int lastlogin_main(int argc, char **argv)
 	relay_file_open(&lastlogin.ini, relay_ini_path(argv[2], false));
 	daemon_init(&lastlogin.daemon);
 	lastlogin.daemon.reload = reload;
+	metrics_serve(&lastlogin.daemon, &figures,
+		      lastlogin.ini.relay->s.metrics_dir, argv[1]);
 	dict_listen_or_die(&lastlogin.daemon, argv[1], on_accepted);
 	return daemon_run(&lastlogin.daemon);
 }

@@ -10,6 +10,7 @@
 #include "applet.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/metrics.h"
 #include "relay/mailbox_jobs.h"
 #include "relay/notify.h"
 #include "relay/tokens.h"
@@ -21,6 +22,49 @@ static struct {
 	struct mailbox_jobs *jobs;
 	struct notify *notify;
 } metadata;
+
+enum { SENT, RETRIED, DROPPED, TOKENS_GONE, WAITING, WAITING_BYTES, ON_WIRE,
+       CHANGED, REFUSED, FAILED, ROWS };
+
+static struct metric rows[ROWS] = {
+	[SENT] = { "chatmail_notifications_sent", NULL,
+		"Notifications that the server took." },
+	[RETRIED] = { "chatmail_notifications_retried", NULL,
+		"Tries that failed and are made again." },
+	[DROPPED] = { "chatmail_notifications_dropped", NULL,
+		"Notifications given up as too late." },
+	[TOKENS_GONE] = { "chatmail_tokens_removed", NULL,
+		"Device tokens of which the server said that they are gone." },
+	[WAITING] = { "chatmail_notifications_waiting", NULL,
+		"Notifications that wait or are on their way.",
+		.is_gauge = true },
+	[WAITING_BYTES] = { "chatmail_notifications_waiting_bytes", NULL,
+		"Memory that they take.", .is_gauge = true },
+	[ON_WIRE] = { "chatmail_notifications_on_wire", NULL,
+		"Notifications that the server has not yet answered.",
+		.is_gauge = true },
+	[CHANGED] = { "chatmail_metadata_changes", "result=\"done\"",
+		"Tokens set and new messages told, by Dovecot." },
+	[REFUSED] = { "chatmail_metadata_changes", "result=\"refused\"" },
+	[FAILED] = { "chatmail_metadata_changes", "result=\"failed\"" },
+};
+
+static void refresh(void)
+{
+	struct notify_figures f = notify_figures(metadata.notify);
+
+	rows[SENT].value = f.sent;
+	rows[RETRIED].value = f.retried;
+	rows[DROPPED].value = f.dropped;
+	rows[TOKENS_GONE].value = f.tokens_gone;
+	rows[WAITING].value = f.waiting;
+	rows[WAITING_BYTES].value = f.bytes;
+	rows[ON_WIRE].value = f.on_wire;
+}
+
+static const struct metrics figures = {
+	.role = "metadata", .rows = rows, .count = ROWS, .refresh = refresh,
+};
 
 static const char TOKENS_KEY[] = "devicetoken", NEW_KEY[] = "messagenew";
 
@@ -254,6 +298,7 @@ static void done_commit(struct mailbox_job *j, int ret, const char *err)
 
 	if (*err)
 		log_warn("metadata of %s: %s", c->user, err);
+	rows[ret < 0 ? FAILED : CHANGED].value++;
 	if (ret < 0)
 		dict_reply_error(c->request, "temporary failure");
 	else
@@ -266,6 +311,7 @@ static void refuse(struct dict_request *r, const char *user, const char *key,
 		   const char *why)
 {
 	log_warn("set of %s for %s refused: %s", key, user, why);
+	rows[REFUSED].value++;
 	dict_reply_error(r, why);
 }
 
@@ -349,6 +395,7 @@ static void serve_or_die(struct daemon *d, const char *socket)
 	d->reload = reload;
 	d->stop = stop;
 	d->busy = is_busy;
+	metrics_serve(d, &figures, metadata.ini.relay->s.metrics_dir, socket);
 	dict_listen_or_die(d, socket, on_accepted);
 	buf_free(&err);
 }

@@ -38,6 +38,7 @@ struct notify {
 	unsigned posts, retry_posts;	/* on the wire */
 	unsigned ending;		/* answered, not yet settled */
 	size_t items, bytes;
+	struct notify_figures figures;	/* what has been */
 	double scale;
 	double logged_at;
 	unsigned unlogged;
@@ -177,6 +178,7 @@ static void remove_token(struct post *p)
 
 static void give_up(struct post *p, const char *why)
 {
+	p->notify->figures.dropped++;
 	log_warn("notification exceeded deadline: for %s, tries: %u, last: %s",
 		 p->item->addr, p->item->tries, why);
 	remove_item(p);
@@ -225,6 +227,7 @@ static void try_again_later(struct post *p, const char *why)
 		give_up(p, why);
 		return;
 	}
+	n->figures.retried++;
 	log_failure(n, i, why, delay);
 	i->when = now() + delay;
 	heap_push(&n->retries, i);
@@ -242,8 +245,10 @@ static void on_answer(struct http_request *r, long status, const char *error)
 	n->retry_posts -= p->is_retry;
 	n->ending++;
 	if (status == 200) {
+		n->figures.sent++;
 		remove_item(p);
 	} else if (status == 410) {
+		n->figures.tokens_gone++;
 		remove_token(p);
 	} else {
 		snprintf(text, sizeof(text), "HTTP status %ld", status);
@@ -393,6 +398,16 @@ const char *notify_dir(const struct notify *n)
 bool notify_is_full(const struct notify *n)
 {
 	return n->items >= NOTIFY_ITEMS_MAX || n->bytes >= NOTIFY_BYTES_MAX;
+}
+
+struct notify_figures notify_figures(const struct notify *n)
+{
+	struct notify_figures f = n->figures;
+
+	f.waiting = n->items;
+	f.bytes = n->bytes;
+	f.on_wire = n->posts;
+	return f;
 }
 
 static void on_stop_over(struct ev_loop *loop, ev_timer *w, int revents)

@@ -15,6 +15,7 @@
 #define RELAY_NOTIFY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "relay/mailbox_jobs.h"
 #include "relay/notify_item.h"
@@ -29,6 +30,16 @@ enum {
 
 struct notify;
 
+/* What has been since the start, and what is now. */
+struct notify_figures {
+	uint64_t sent;			/* answered with 200 */
+	uint64_t retried;		/* tries that failed and were put off */
+	uint64_t dropped;		/* given up: too late, too many tries */
+	uint64_t tokens_gone;		/* answered with 410 */
+	uint64_t waiting, bytes;	/* in memory, on the wire included */
+	uint64_t on_wire;		/* requests */
+};
+
 /* Make "MAILBOXES_DIR/pending_notifications" and take in what is there, in
  * the background. The directory stays the same until the process ends;
  * *ini and the pool are borrowed as long. NULL with *err.
@@ -40,6 +51,7 @@ struct notify *notify_new(struct ev_loop *loop, const struct relay_file *ini,
 /* Where notify_item_create() should put new ones. */
 const char *notify_dir(const struct notify *n);
 bool notify_is_full(const struct notify *n);
+struct notify_figures notify_figures(const struct notify *n);
 /* Take over a list of new items, whose files are there. */
 void notify_add(struct notify *n, struct notify_item *list);
 /* Begin no more requests: the process ends. */

@@ -76,24 +76,24 @@ static bool is_localpart(const char *s, size_t n)
 	return n > 0;
 }
 
-bool user_may_create(const struct relay *r, const char *addr,
-		     const char *password, struct buf *why)
+/* Each says in *why what is wrong, if anything is. */
+static void check_password(const struct relay *r, const char *password,
+			   struct buf *why)
 {
-	size_t n = strcspn(addr, "@");
-
-	if (user_creation_is_blocked(r))
-		buf_setf(why, "blocked account creation because %s exists",
-			 r->s.nocreate_file);
-	else if (utf8_length(password, strlen(password)) <
-		 r->s.password_min_length)
+	if (utf8_length(password, strlen(password)) < r->s.password_min_length)
 		buf_setf(why, "password needs to be at least %s characters long",
 			 r->text[SETTING_password_min_length]);
 	else if (strlen(password) > PASSWORD_MAX)
 		buf_setf(why, "password needs to be at most %d bytes long",
 			 PASSWORD_MAX);
-	else if (!user_is_ours(r, addr))
-		buf_setf(why, "%s is not an address of this relay", addr);
-	else if (utf8_length(addr, n) < r->s.username_min_length ||
+}
+
+static void check_localpart(const struct relay *r, const char *addr,
+			    struct buf *why)
+{
+	size_t n = strcspn(addr, "@");
+
+	if (utf8_length(addr, n) < r->s.username_min_length ||
 		 utf8_length(addr, n) > r->s.username_max_length)
 		buf_setf(why, "localpart %.*s has to be between %s and %s "
 			 "characters long", (int)n, addr,
@@ -102,9 +102,26 @@ bool user_may_create(const struct relay *r, const char *addr,
 	else if (!is_localpart(addr, n))
 		buf_setf(why, "localpart %.*s contains invalid characters",
 			 (int)n, addr);
-	else
-		return true;
-	return false;
+}
+
+enum user_refusal user_creation_refusal(const struct relay *r,
+					const char *addr, const char *password,
+					struct buf *why)
+{
+	if (user_creation_is_blocked(r)) {
+		buf_setf(why, "blocked account creation because %s exists",
+			 r->s.nocreate_file);
+		return USER_NOCREATE;
+	}
+	check_password(r, password, why);
+	if (why->len)
+		return USER_BAD_PASSWORD;
+	if (!user_is_ours(r, addr)) {
+		buf_setf(why, "%s is not an address of this relay", addr);
+		return USER_NOT_OURS;
+	}
+	check_localpart(r, addr, why);
+	return why->len ? USER_BAD_LOCALPART : USER_MAY_COME;
 }
 
 /* "{SHA512-CRYPT}" and crypt(5)'s sha512crypt with a salt of 16 characters

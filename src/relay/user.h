@@ -22,10 +22,19 @@ void user_path(struct buf *out, const struct relay *r, const char *addr,
  * it), -1 with errno when it could not be read. addr is ours. */
 int user_password(const struct relay *r, const char *addr, struct buf *out);
 
-/* May this address come into being with this password? false with the reason
- * for the log in *why, which never holds the password. */
-bool user_may_create(const struct relay *r, const char *addr,
-		     const char *password, struct buf *why);
+enum user_refusal {
+	USER_MAY_COME,		/* none */
+	USER_NOCREATE,		/* the nocreate file exists */
+	USER_BAD_PASSWORD,
+	USER_NOT_OURS,		/* another domain, or no address */
+	USER_BAD_LOCALPART,
+};
+
+/* May this address come into being with this password? If not, *why has the
+ * reason for the log, which never holds the password. */
+enum user_refusal user_creation_refusal(const struct relay *r,
+					const char *addr, const char *password,
+					struct buf *why);
 
 /* Is creation switched off by the nocreate file? */
 bool user_creation_is_blocked(const struct relay *r);
