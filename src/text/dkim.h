@@ -26,7 +26,7 @@ struct dkim_check {
 	struct dkim_signature sig;	/* names and b are not kept */
 	bool aligned;		/* d= is the domain of From */
 	enum dkim_result result;	/* so far; in the end the result */
-	const char *why;		/* unless it is DKIM_PASS: static text */
+	const char *why;		/* static text, NULL: DKIM_PASS */
 	bool answered;		/* the key was handed in */
 	unsigned char hash[DKIM_HASH_SIZE];	/* of the header */
 };

@@ -8,8 +8,8 @@
 #include "text/dkim_signature.h"
 
 struct dkim_signer {
-	const char *error;	/* cannot be signed: header too large, malformed,
-				 * not one From address; set at eoh */
+	const char *error;	/* cannot be signed: header too large or
+				 * malformed, not one From address */
 	struct buf domain;	/* of From, in lower case */
 
 	/* private */

@@ -2,7 +2,6 @@
 #include "tap.h"
 
 #include <openssl/evp.h>
-#include <stdlib.h>
 
 #include "base/str.h"
 #include "text/dkim.h"

@@ -1,8 +1,6 @@
 /* A header's fields: limits, picking from the bottom, the From address. */
 #include "tap.h"
 
-#include <stdlib.h>
-
 #include "base/str.h"
 #include "text/dkim_header.h"
 

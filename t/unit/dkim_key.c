@@ -1,8 +1,6 @@
 /* Key records and private keys. */
 #include "tap.h"
 
-#include <stdlib.h>
-
 #include "base/str.h"
 #include "text/dkim_key.h"
 #include "dkim_vectors.h"

@@ -1,8 +1,6 @@
 /* The signer: the same bytes as OpenDKIM, and what it signs verifies. */
 #include "tap.h"
 
-#include <stdlib.h>
-
 #include "base/str.h"
 #include "text/dkim.h"
 #include "text/dkim_sign.h"
