@@ -11,7 +11,6 @@ import shutil
 import signal
 import smtplib
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -48,17 +47,6 @@ class Notifier(http.server.BaseHTTPRequestHandler):
 
 def give_up(number, frame):
     raise deltachat.Timeout(signal.strsignal(number))
-
-
-def get_core():
-    done = subprocess.run([os.path.join(HERE, "lib", "core")], timeout=360,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True)
-    if done.returncode == 77:
-        tap.skip_all(done.stderr.strip().splitlines()[-1])
-    if done.returncode != 0:
-        sys.exit("no core:\n" + done.stderr)
-    return done.stdout.strip()
 
 
 def until(condition, timeout=20):
@@ -443,7 +431,10 @@ class Tests:
 reason = sandbox.skip_reason()
 if reason:
     tap.skip_all(reason)
-program = get_core()
+try:
+    program = deltachat.find_program()
+except deltachat.Missing as e:
+    tap.skip_all(e)
 for number in signal.SIGALRM, signal.SIGTERM:
     signal.signal(number, give_up)
 signal.alarm(240)

@@ -1,6 +1,6 @@
 """Delta Chat accounts for tests and the demo, over deltachat-rpc-server.
 
-    with Core(path_of_the_program, directory) as core:
+    with Core(find_program(), directory) as core:
         alice = core.account().login(dclogin_url)
         bob = core.account().login(other_url)
         chat = bob.join(alice.invite())     # each now has the other's key
@@ -31,6 +31,22 @@ class Error(Exception):
 
 class Timeout(Exception):
     pass
+
+
+class Missing(Exception):
+    """There is no core here, and none can be got."""
+
+
+def find_program():
+    """Path of deltachat-rpc-server; npm gives it when it is not here yet."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "core")
+    done = subprocess.run([script], stdout=subprocess.PIPE, text=True,
+                          timeout=360)
+    if done.returncode == 77:
+        raise Missing("Delta Chat's core cannot be had here")
+    if done.returncode != 0:
+        raise Error("t/lib/core failed")
+    return done.stdout.strip()
 
 
 def dclogin(addr, password, imap_port, smtp_port, host="127.0.0.1"):
