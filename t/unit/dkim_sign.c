@@ -103,6 +103,42 @@ static void test_opendkim(void)
 	buf_free(&err);
 }
 
+/* Where OpenDKIM ends lines with a d= of that length. */
+static const struct {
+	int length;
+	const char *want;
+} folds[] = {
+	{ 15, "; d=000000000000000; s=s;\r\n\tt=1;" },
+	{ 16, "; d=0000000000000000;\r\n\ts=s; t=1;" },
+	{ 20, "; d=00000000000000000000;\r\n\ts=s; t=1;" },
+	{ 21, ";\r\n\td=000000000000000000000; s=s; t=1;" },
+};
+
+static void test_folds(void)
+{
+	struct buf domain = BUF_INIT, field = BUF_INIT, err = BUF_INIT;
+	struct dkim_key k;
+	struct dkim_signer s;
+
+	read_key(&k, rfc8463_ed25519_pem);
+	feed(&s, RFC_HEADER "\r\n", strlen(RFC_HEADER "\r\n"), 10);
+	for (size_t i = 0; i < ARRAY_LEN(folds); i++) {
+		struct dkim_identity id = { NULL, "s", 1, &k };
+
+		buf_setf(&domain, "%0*d", folds[i].length, 0);
+		id.domain = domain.data;
+		buf_reset(&field);
+		dkim_signer_sign(&s, &id, &field, &err);
+		tap_ok(strstr(field.data, folds[i].want),
+		       "d= of %d bytes", folds[i].length);
+	}
+	dkim_signer_free(&s);
+	dkim_key_free(&k);
+	buf_free(&domain);
+	buf_free(&field);
+	buf_free(&err);
+}
+
 /* The message with both signatures on top. */
 static void sign_twice(struct buf *out, const char *msg, size_t n)
 {
@@ -309,6 +345,7 @@ static void test_body_hash(void)
 int main(void)
 {
 	test_opendkim();
+	test_folds();
 	test_messages();
 	test_oversigned();
 	test_refused();
