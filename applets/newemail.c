@@ -6,16 +6,12 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/str.h"
-#include "net/conn.h"
-#include "net/daemon.h"
+#include "net/metrics.h"
+#include "net/scgi_server.h"
 #include "relay/newaccount.h"
 #include "relay/reload.h"
-#include "text/scgi.h"
 
-enum {
-	BODY_MAX = 4096,	/* nothing in a body is of use */
-	REQUEST_SECS = 10,
-};
+enum { BODY_MAX = 4096 };	/* nothing in a body is of use */
 
 /* A CGI response (RFC 3875 section 6): headers and body. */
 static void add_json(struct buf *out, const char *status, const char *json)
@@ -114,10 +110,17 @@ static int answer_cgi(const char *ini)
 
 /* ---- SCGI ------------------------------------------------------------------- */
 
-struct scgi_session {
-	struct conn conn;
-	struct buf request;
-	bool done;		/* answered, or refused and logged */
+enum { GIVEN, REFUSED, SENT_AWAY, ROWS };
+
+static struct metric rows[ROWS] = {
+	[GIVEN] = { "chatmail_newemail_requests", "answer=\"address\"",
+		"Requests for a fresh address." },
+	[REFUSED] = { "chatmail_newemail_requests", "answer=\"error\"" },
+	[SENT_AWAY] = { "chatmail_newemail_requests", "answer=\"redirect\"" },
+};
+
+static const struct metrics figures = {
+	.role = "newemail", .rows = rows, .count = ROWS,
 };
 
 static struct {
@@ -125,69 +128,38 @@ static struct {
 	struct relay_file ini;
 } newemail;
 
-static int on_request_data(struct conn *c, const char *p, size_t n)
+static void on_request(struct scgi_request *r, const struct scgi *head)
 {
-	struct scgi_session *s = container_of(c, struct scgi_session, conn);
+	const char *method = scgi_header(head, "REQUEST_METHOD");
 	struct buf out = BUF_INIT;
-	struct scgi request;
-	const char *method;
-	int ret;
 
-	buf_add(&s->request, p, n);
-	ret = scgi_parse(&request, s->request.data, s->request.len);
-	if (ret < 0) {
-		log_warn("not an SCGI request");
-		s->done = true;
-		return CONN_CLOSE;
-	}
-	if (ret > 0 && request.content_length > BODY_MAX) {
-		add_error(&out, "413 Content Too Large", "no body is needed");
-	} else if (ret == 0 || s->request.len - request.body_off <
-				       request.content_length) {
-		return CONN_GO_ON;
-	} else {
-		method = scgi_header(&request, "REQUEST_METHOD");
-		respond(&out, newemail.ini.relay, method ? method : "POST");
-	}
-	conn_write(c, out.data, out.len);
+	respond(&out, newemail.ini.relay, method ? method : "POST");
+	rows[str_starts(out.data, "Status: 301") ? SENT_AWAY :
+	     str_starts(out.data, "Status:") ? REFUSED : GIVEN].value++;
+	scgi_reply(r, &out);
 	explicit_bzero(out.data, out.len);
 	buf_free(&out);
-	conn_finish(c);
-	s->done = true;
-	return CONN_GO_ON;
 }
 
-static bool is_busy(struct conn *c)
+static void on_too_long(struct scgi_request *r)
 {
-	struct scgi_session *s = container_of(c, struct scgi_session, conn);
+	struct buf out = BUF_INIT;
 
-	return s->request.len > 0;
+	add_error(&out, "413 Content Too Large", "no body is needed");
+	rows[REFUSED].value++;
+	scgi_reply(r, &out);
+	buf_free(&out);
 }
 
-static void on_closed(struct conn *c, const char *why)
-{
-	struct scgi_session *s = container_of(c, struct scgi_session, conn);
-
-	if (s->request.len && !s->done)
-		log_warn("half a request: %s", why ? why : "closed");
-	buf_free(&s->request);
-	free(s);
-}
-
-static const struct conn_ops scgi_ops = {
-	.idle_secs = REQUEST_SECS,
-	.data = on_request_data,
-	.busy = is_busy,
-	.closed = on_closed,
+static const struct scgi_ops scgi_ops = {
+	.body_max = BODY_MAX,
+	.request = on_request,
+	.too_long = on_too_long,
 };
 
 static void on_accepted(struct daemon *d, int fd)
 {
-	struct scgi_session *s = xcalloc(1, sizeof(*s));
-
-	buf_init(&s->request);
-	conn_start(&s->conn, d->loop, fd, &scgi_ops);
-	conn_body(&s->conn, true);
+	scgi_serve(d, fd, &scgi_ops);
 }
 
 static int reload(struct daemon *d, struct buf *err)
@@ -202,6 +174,8 @@ static int serve_scgi(const char *socket, const char *ini)
 	relay_file_open(&newemail.ini, ini);
 	daemon_init(&newemail.daemon);
 	newemail.daemon.reload = reload;
+	metrics_serve(&newemail.daemon, &figures,
+		      newemail.ini.relay->s.metrics_dir, socket);
 	/* nginx connects as www-data */
 	if (daemon_listen_unix(&newemail.daemon, socket, 0666, on_accepted,
 			       &err) < 0)
