@@ -20,6 +20,8 @@ enum {
 	BUCKETS = 1024,
 	TRIES = 3,		/* of each server; c-ares doubles the time */
 	TRY_PARTS = 15, TRY_SHARE = 2,	/* 2 + 4 + 8 of 15 seconds */
+	BURST = 64,		/* queries sent before answers are read */
+	SOCKET_BYTES = 1 << 20,	/* for answers; the kernel gives less */
 	EDNS_SIZE = 1232,	/* fits every path without fragments */
 	ENTRY_COST = 256,	/* bytes that an entry takes beside its texts */
 };
@@ -53,6 +55,7 @@ struct channel {
 	ev_timer timer;			/* the next try */
 	struct watch *watches;
 	unsigned lookups;
+	unsigned sent;			/* since answers were read */
 	bool retired;
 };
 
@@ -414,6 +417,7 @@ static void on_socket(struct ev_loop *loop, ev_io *w, int revents)
 	struct channel *c = container_of(w, struct watch, io)->channel;
 	int fd = w->fd;
 
+	c->sent = 0;
 	/* an error shows when c-ares reads */
 	ares_process_fd(c->ares,
 			revents & (EV_READ | EV_ERROR) ? fd : ARES_SOCKET_BAD,
@@ -460,11 +464,13 @@ static int init_ares(struct channel *c, int flags)
 		.timeout = (int)(r->secs * 1000. / TRY_PARTS * TRY_SHARE),
 		.tries = TRIES,
 		.ednspsz = EDNS_SIZE,
+		.socket_receive_buffer_size = SOCKET_BYTES,
 		.sock_state_cb = ares_wants_socket,
 		.sock_state_cb_data = c,
 	};
 	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-		   ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
+		   ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB |
+		   ARES_OPT_SOCK_RCVBUF;
 
 #ifdef ARES_OPT_QUERY_CACHE
 	/* from 1.31 on it has a cache that resolver_forget() cannot reach */
@@ -546,6 +552,19 @@ static struct channel *channel_get(struct resolver *r)
 
 /* ---- look-ups --------------------------------------------------------------- */
 
+/* Many queries at once: their answers would overflow the socket's buffer
+ * before the loop reads them. done() is not called here. */
+static void read_answers(struct channel *c)
+{
+	ares_socket_t fds[ARES_GETSOCK_MAXNUM];
+	int bits = ares_getsock(c->ares, fds, ARES_GETSOCK_MAXNUM);
+
+	c->sent = 0;
+	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++)
+		if (ARES_GETSOCK_READABLE(bits, i))
+			ares_process_fd(c->ares, fds[i], ARES_SOCKET_BAD);
+}
+
 static void ask(struct resolver_entry *e, const char *name)
 {
 	struct resolver *r = e->resolver;
@@ -569,6 +588,8 @@ static void ask(struct resolver_entry *e, const char *name)
 	/* may answer at once, when it has no memory or no socket */
 	ares_query(c->ares, name, DNS_CLASS_IN, (int)e->type, ares_has_answer,
 		   e);
+	if (++c->sent == BURST)
+		read_answers(c);
 	channel_rearm(c);
 }
 

@@ -33,6 +33,7 @@ from collections import Counter
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28}
 OPT = 41
+SO_RCVBUFFORCE = 33     # socket.py does not name it
 _TYPE_NAMES = {v: k for k, v in TYPES.items()}
 _QR_AA_RA = 0x8480
 _TC = 0x0200
@@ -84,8 +85,11 @@ class DnsServer:
         self.tcp = socket.socket()
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._bind(address, port)
+        try:
+            self.udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        except PermissionError:         # a burst of queries may be lost
+            self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.port = self.udp.getsockname()[1]
         self.address = f"{address}:{self.port}"
         self.closed = False
