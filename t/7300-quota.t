@@ -29,9 +29,11 @@ AGES = [1, 3, 8, 19, 21, 40]        # days; mail is kept for 20
 
 def until(condition, timeout=20):
     end = time.monotonic() + timeout
-    while not condition() and time.monotonic() < end:
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
         time.sleep(0.05)
-    return condition()
 
 
 def size_of(path):
@@ -220,6 +222,19 @@ class Tests:
                 (gone if days > 20 else kept).append(path)
         return gone, kept
 
+    def make_old_now(self, path):
+        """Wherever it is now that clients have flagged it."""
+        top = os.path.dirname(os.path.dirname(path))
+        name = os.path.basename(self.base(path))
+        old = time.time() - 30 * DAY
+        for now in glob.glob(f"{glob.escape(top)}/*/{glob.escape(name)}*"):
+            try:
+                os.utime(now, (old, old))
+                return True
+            except FileNotFoundError:
+                pass
+        return False
+
     def expire(self, *args):
         st = os.stat(self.relay.info["mailboxes_dir"])
         return subprocess.run(
@@ -233,6 +248,19 @@ class Tests:
         """What stays of a message's path when Dovecot flags it."""
         return re.sub(r"/(cur|new)/([^:]*).*", r"/\2", path)
 
+    def expire_once_more(self, gone):
+        """A run that changes every mailbox while nobody is at it. When mail
+        comes between the removal of maildirsize and its new count, Dovecot
+        may count a message twice, whoever has removed it: to be right after
+        each run would need locks that it does not have."""
+        for addr in self.busy:
+            imap = self.imap(addr)
+            self.append(imap, 20000)
+            imap.logout()
+            newest = max(self.messages(addr), key=os.path.getmtime)
+            gone.append(self.make_older(newest, 21))
+        return self.expire("--remove")
+
     def test_beside_others(self):
         gone, kept = self.prepare()
         threads = [threading.Thread(target=t) for t in
@@ -240,23 +268,22 @@ class Tests:
         for t in threads:
             t.start()
         until(lambda: len(self.sent) > 20)
-        runs, removed = [], 0
+        runs, later = [], kept[::2]
         end = time.monotonic() + 60
         while time.monotonic() < end and (len(self.sent) < 150 or
                                           len(runs) < 5):
+            for path in later[-6:] if len(runs) > 1 else []:
+                if self.make_old_now(path):
+                    later.remove(path)
+                    kept.remove(path)
+                    gone.append(path)
             runs.append(self.expire("--remove"))
-            if len(runs) > 3:       # and old mail comes to light
-                addr = random.choice(self.busy)
-                imap = self.imap(addr)
-                self.append(imap, 20000)
-                imap.logout()
             time.sleep(0.2)
         self.stop.set()
         for t in threads:
             t.join()
         self.check_sent()           # until Postfix has delivered all
-        until(lambda: self.expire().stdout.startswith("Removed 0 out of"))
-        runs.append(self.expire("--remove"))
+        runs.append(self.expire_once_more(gone))
         quotas = [self.is_right(a) for a in self.busy]
         tap.is_({r.returncode for r in runs}, {0}, "%d runs of expire" %
                 len(runs))
@@ -285,9 +312,13 @@ class Tests:
         self.send(addr, 7)
         until(lambda: self.numbers(addr) == [7])
         old = time.time() - 91 * DAY
-        os.utime(self.box(addr) + "/password", (old, old))
-        run = self.expire("--remove")
-        tap.like(run.stdout, "Removed 1 out of", "an unused account")
+
+        def expired():
+            # again when lastlogin notes the last login only now
+            os.utime(self.box(addr) + "/password", (old, old))
+            return "Removed 1 out of" in self.expire("--remove").stdout
+
+        tap.ok(until(expired), "an unused account")
         tap.ok(not os.path.exists(self.box(addr)), "goes with its mail")
         self.users[addr] = "another-password"
         tap.is_(self.numbers(addr), [], "and may be taken anew")
