@@ -72,9 +72,10 @@ def tls_context():
 
 class Sandbox:
     def __init__(self, dir=None, domain="_chat.test", base=None,
-                 settings=None):
+                 settings=None, options=()):
         """settings: lines of chatmail.ini that the sandbox would not write
-        itself, or other values for those that it does."""
+        itself, or other values for those that it does. options: more of the
+        command line, as ["--peer", "_b.test=15000"]."""
         self.own_dir = dir is None
         self.dir = dir or tempfile.mkdtemp(prefix="chatmail-", dir="/tmp")
         os.makedirs(self.dir, exist_ok=True)
@@ -82,6 +83,7 @@ class Sandbox:
         self.domain = domain
         self.base = base or free_base()
         self.settings = settings or {}
+        self.options = list(options)
         self.process = None
         self.info = {}
         self.ports = {}
@@ -91,7 +93,7 @@ class Sandbox:
 
     def command(self, *more):
         return [CHATMAIL, "sandbox", self.dir, "--domain", self.domain,
-                "--ports", str(self.base), *more]
+                "--ports", str(self.base), *self.options, *more]
 
     def configure(self):
         """Write chatmail.ini as the sandbox does, then change settings."""
