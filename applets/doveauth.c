@@ -13,6 +13,7 @@
 #include "net/jobs.h"
 #include "net/metrics.h"
 #include "relay/limits.h"
+#include "relay/mailbox_jobs.h"
 #include "relay/reload.h"
 #include "relay/user.h"
 #include "text/dict.h"
@@ -29,11 +30,10 @@ struct waiter {
 
 /* One address in the making: later logins of the same address wait for it. */
 struct creation {
-	struct job job;
+	struct mailbox_job job;
 	struct creation *next;
 	struct waiter *waiters;
-	char *addr, *dir, *password;
-	struct buf err;
+	char *addr, *password;
 	int result;	/* of user_create() */
 };
 
@@ -79,7 +79,8 @@ static const struct metrics figures = {
 static struct {
 	struct daemon daemon;
 	struct relay_file ini;
-	struct jobs *jobs;
+	struct mailbox_jobs *mailboxes;	/* creations */
+	struct jobs *jobs;		/* listings */
 	struct creation *creations;
 	bool is_listing;
 	struct waiter *list_waiters;	/* for the next listing */
@@ -143,14 +144,14 @@ static int reply_existing(struct dict_request *r, const char *addr)
 
 /* ---- creation ----------------------------------------------------------------- */
 
-static void run_creation(struct job *j)
+static int step_creation(struct mailbox_job *j)
 {
 	struct creation *c = container_of(j, struct creation, job);
 
 	/* of this thread: hashes must not take the loop's turn on the CPU */
 	setpriority(PRIO_PROCESS, 0, HASH_NICE);
-	c->result = user_create(c->dir, c->password, &c->err);
-	explicit_bzero(c->password, strlen(c->password));
+	c->result = user_create(j->dir, c->password, &j->err);
+	return c->result == USER_BUSY ? MAILBOX_BUSY : c->result < 0 ? -1 : 0;
 }
 
 static void creation_unlink(struct creation *c)
@@ -164,31 +165,30 @@ static void creation_unlink(struct creation *c)
 
 static void creation_free(struct creation *c)
 {
-	buf_free(&c->err);
+	explicit_bzero(c->password, strlen(c->password));
 	free(c->addr);
-	free(c->dir);
 	free(c->password);
 	free(c);
 }
 
-static void on_created(struct job *j)
+static void on_created(struct mailbox_job *j, int ret, const char *err)
 {
 	struct creation *c = container_of(j, struct creation, job);
 
 	creation_unlink(c);
-	if (c->result > 0) {
+	if (ret < 0) {
+		log_warn("creating %s: %s", c->addr, err);
+		rows[FAILED].value++;
+	} else if (c->result == USER_CREATED) {
 		log_info("Created address: %s", c->addr);
 		rows[str_starts(c->addr, "ci-") ? CREATED_CI : CREATED].value++;
-	} else if (c->result < 0) {
-		log_warn("creating %s: %s", c->addr, c->err.data);
-		rows[FAILED].value++;
 	}
 	while (c->waiters) {
 		struct waiter *w = c->waiters;
 
 		c->waiters = w->next;
 		/* gone again already: the next login tries anew */
-		if (c->result < 0 || reply_existing(w->request, c->addr) == 0)
+		if (ret < 0 || reply_existing(w->request, c->addr) == 0)
 			dict_reply_error(w->request, "temporary failure");
 		free(w);
 	}
@@ -211,14 +211,12 @@ static struct creation *creation_start(const char *addr, const char *password)
 
 	user_path(&dir, doveauth.ini.relay, addr, NULL);
 	c->addr = xstrdup(addr);
-	c->dir = buf_detach(&dir);
 	c->password = xstrdup(password);
-	buf_init(&c->err);
-	c->job.run = run_creation;
+	c->job.step = step_creation;
 	c->job.done = on_created;
 	c->next = doveauth.creations;
 	doveauth.creations = c;
-	jobs_submit(doveauth.jobs, &c->job);
+	mailbox_jobs_submit(doveauth.mailboxes, &c->job, buf_detach(&dir));
 	return c;
 }
 
@@ -434,12 +432,13 @@ static int doveauth_main(int argc, char **argv)
 	relay_file_open(&doveauth.ini, relay_ini_path(argv[2], false));
 	daemon_init(&doveauth.daemon);
 	doveauth.daemon.reload = reload;
-	doveauth.jobs = jobs_new(doveauth.daemon.loop, jobs_default_threads());
+	doveauth.mailboxes = mailbox_jobs_new(doveauth.daemon.loop);
+	doveauth.jobs = jobs_new(doveauth.daemon.loop, 1);
 	if (!doveauth.jobs)
 		die("no worker thread can be started");
+	dict_listen_or_die(&doveauth.daemon, argv[1], on_accepted);
 	metrics_serve(&doveauth.daemon, &figures,
 		      doveauth.ini.relay->s.metrics_dir, argv[1]);
-	dict_listen_or_die(&doveauth.daemon, argv[1], on_accepted);
 	return daemon_run(&doveauth.daemon);
 }
 

@@ -16,7 +16,6 @@ enum {
 	ADDR_MAX = 255,		/* NAME_MAX: it names a directory */
 	PASSWORD_MAX = CRYPT_MAX_PASSPHRASE_SIZE - 1,	/* crypt(3) refuses more */
 	HASH_MAX = 4096,	/* a reply over 8 KiB breaks Dovecot's auth */
-	LOCK_MSECS = 5000,	/* as upstream waits */
 	DAY = 86400,
 };
 
@@ -188,7 +187,7 @@ static int create_locked(const char *dir, const char *password,
 	ret = read_password(path.data, &hash);
 	if (ret != 0) {
 		if (ret > 0)
-			ret = 0;
+			ret = USER_THERE;
 		else
 			buf_setf(err, "%s: %s", path.data, strerror(errno));
 		goto out;
@@ -202,7 +201,7 @@ static int create_locked(const char *dir, const char *password,
 		buf_setf(err, "%s: %s", path.data, strerror(errno));
 		ret = -1;
 	} else {
-		ret = 1;
+		ret = USER_CREATED;
 	}
 out:
 	buf_free(&path);
@@ -218,10 +217,12 @@ int user_create(const char *dir, const char *password, struct buf *err)
 	buf_addf(&lock, "%s/password.lock", dir);
 	if (file_mkdirs(dir, 0755) < 0)
 		buf_setf(err, "%s: %s", dir, strerror(errno));
-	else if ((fd = file_lock(lock.data, LOCK_MSECS)) < 0)
-		buf_setf(err, "%s: %s", lock.data, strerror(errno));
-	else
+	else if ((fd = file_lock(lock.data, 0)) >= 0)
 		ret = create_locked(dir, password, err);
+	else if (errno == EWOULDBLOCK)
+		ret = USER_BUSY;
+	else
+		buf_setf(err, "%s: %s", lock.data, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	buf_free(&lock);

@@ -39,11 +39,13 @@ enum user_refusal user_creation_refusal(const struct relay *r,
 /* Is creation switched off by the nocreate file? */
 bool user_creation_is_blocked(const struct relay *r);
 
+enum { USER_THERE, USER_CREATED, USER_BUSY };
+
 /* Make the mailbox directory dir with the hash of the password; safe against
- * other threads and processes by dir/password.lock, waited for up to 5 s.
- * When the process dies at any point there is no user or a whole one.
- * Returns 1 when made, 0 when there was one already, -1 with *err. Slow: for a
- * worker thread. */
+ * other threads and processes by dir/password.lock, which is not waited for.
+ * When the process dies at any point there is no user or a whole one. Returns
+ * USER_CREATED, USER_THERE when there was one already, USER_BUSY when another
+ * process has the lock, -1 with *err. Slow: for a worker thread. */
 int user_create(const char *dir, const char *password, struct buf *err);
 
 /* Note a login at the day of secs (Unix time) as the mtime of the password
