@@ -100,10 +100,14 @@ static int dkim_main(int argc, char **argv)
 		{ 0 },
 	};
 	struct buf err = BUF_INIT;
+	int ret;
 
 	argc = opt_parse(opts, argc, argv, &err);
-	if (argc < 0)
-		return applet_usage(&applet_dkim, "%s", err.data);
+	if (argc < 0) {
+		ret = applet_usage(&applet_dkim, "%s", err.data);
+		buf_free(&err);
+		return ret;
+	}
 	if (argc > 2 || !!verify + !!sign + !!genkey_dir > 1 ||
 	    (genkey_dir && argc != 2))
 		return applet_usage(&applet_dkim, "too many or too few "
