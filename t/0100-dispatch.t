@@ -189,7 +189,8 @@ def setting_rows():
                            text, re.S):
         rows.append(dict(zip(("name", "type", "default", "show"),
                              row.groups()),
-                         doc="".join(re.findall(r'"(.*?)"', row[5]))))
+                         doc="".join(re.findall(r'"((?:[^"\\]|\\.)*)"',
+                                                row[5])).replace("\\", "")))
     return rows
 
 
