@@ -220,6 +220,24 @@ def test_settings():
     tap.like(expire(t)[1], "and 0 out of 2 files", "a very long time is long")
 
 
+def test_memory():
+    """The number of messages in a mailbox does not matter."""
+    def peak(count):
+        t = tree("memory%d" % count, quick)
+        box = t.box("m", login=0)
+        for i in range(count):
+            open(f"{box}/cur/{NOW}.M{i}P1.host,S=1,W=1:2,S", "w").close()
+        pid = os.posix_spawn(CHATMAIL, [CHATMAIL, "expire", t.ini], os.environ,
+                             file_actions=[(os.POSIX_SPAWN_OPEN, 1,
+                                            "/dev/null", os.O_WRONLY, 0)])
+        _, status, used = os.wait4(pid, 0)
+        tap.is_(status, 0, "%d messages in one mailbox" % count)
+        return used.ru_maxrss
+
+    few, many = peak(10), peak(50000)
+    tap.between(many - few, -1024, 1024, "take no more memory than 10")
+
+
 def owned(t):
     for at, dirs, files in os.walk(os.path.dirname(t.path)):
         for name in [at] + [os.path.join(at, n) for n in dirs + files]:
@@ -441,6 +459,7 @@ try:
     test_options()
     test_terminal()
     test_settings()
+    test_memory()
     test_unreadable()
     test_deep()
     test_deliveries()
