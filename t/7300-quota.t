@@ -23,7 +23,7 @@ import tap
 MB = 1024 * 1024
 DAY = 86400
 LIMIT = 10 * MB             # of a mailbox
-OTHER = "friend@other.test"
+OTHER = "friend@[192.0.2.1]"      # an address, which needs no DKIM key
 AGES = [1, 3, 8, 19, 21, 40]        # days; mail is kept for 20
 
 
