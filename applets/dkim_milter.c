@@ -298,18 +298,28 @@ static int load_keys(const struct relay *r, struct dkimsign_keys *keys,
 	return 0;
 }
 
-/* Both are new, or both stay. */
+/* All is new, or all stays. */
 static int reload(struct daemon *d, struct buf *err)
 {
+	struct relay_file ini = { .path = dkim.ini.path };
 	struct dkimsign_keys keys;
 
-	if (load_keys(dkim.ini.relay, &keys, err) < 0)
+	if (relay_file_reload(&ini, err) < 0)
 		return -1;
-	if (relay_file_reload(&dkim.ini, err) < 0) {
-		dkimsign_free(&keys);
+	if (load_keys(ini.relay, &keys, err) < 0) {
+		relay_free(ini.relay);
 		return -1;
 	}
+	if (resolver_set_server(dkim.resolver, ini.relay->s.dkim_dns_server,
+				err) < 0) {
+		buf_prefixf(err, "dkim_dns_server: ");
+		dkimsign_free(&keys);
+		relay_free(ini.relay);
+		return -1;
+	}
+	relay_free(dkim.ini.relay);
 	dkimsign_free(&dkim.keys);
+	dkim.ini = ini;
 	dkim.keys = keys;
 	return 0;
 }

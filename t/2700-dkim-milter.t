@@ -681,6 +681,51 @@ def test_ipv4(folder, dns, key):
     tap.is_(relay.verify(MESSAGE), NONE, "and refuses")
     tap.is_(relay.run("--sign", "-", relay.ini, data=raw)[0], 1,
             "--sign has nothing to sign with")
+    write_ini(relay.ini, OURS, dkim_dns_server=dns.address)
+    hup(relay)
+    tap.ok(relay.role.wait_log("opendkim.private"),
+           "a domain instead needs a key")
+    tap.is_(relay.sign(raw), [("a",)], "and stays away without")
+    relay.key()
+    hup(relay)
+    tap.is_([a[0] for a in relay.sign(message(f"<a@{OURS}>"))], ["i", "a"],
+            "with a key its mail is signed")
+    os.unlink(os.path.join(relay.keys, "opendkim.private"))
+    write_ini(relay.ini, "192.0.2.1", dkim_dns_server=dns.address)
+    hup(relay)
+    tap.is_(relay.sign(raw), [("a",)], "an IPv4 address again")
+    tap.is_(relay.role.stop(), 0, "it stops")
+
+
+def test_dns_server(folder, dns, key):
+    """Another name server after SIGHUP, while the first is still asked."""
+    relay = Relay(folder, dns, name="dns")
+    relay.key()
+    relay.start()
+    name = f"moved._domainkey.{OTHER}"
+    signed = sign(MESSAGE, key, OTHER, "moved")
+    with DnsServer({name: {"TXT": [key.record()]}}) as other:
+        tap.like(relay.verify(signed), "no key in the DNS",
+                 "a key that the name server does not know")
+        slow = f"slow._domainkey.{OTHER}"
+        dns.zones[slow], dns.delay[slow] = {"TXT": [key.record()]}, 1
+        got = []
+        asking = threading.Thread(target=lambda: got.append(
+            relay.verify(sign(MESSAGE, key, OTHER, "slow"))))
+        asking.start()
+        time.sleep(.3)
+        write_ini(relay.ini, OURS, dkim_dns_server=other.address)
+        hup(relay)
+        tap.is_(relay.verify(signed), ACCEPTED,
+                "but the one of chatmail.ini after SIGHUP")
+        asking.join(20)
+        tap.is_(got, [ACCEPTED], "whom the first still answers is not lost")
+        write_ini(relay.ini, OURS, dkim_dns_server="nonsense")
+        hup(relay)
+        tap.ok(relay.role.wait_log("dkim_dns_server"),
+               "one that is no address is refused")
+        tap.is_(relay.verify(signed), ACCEPTED, "and the old one stays")
+    del dns.delay[slow]
     tap.is_(relay.role.stop(), 0, "it stops")
 
 
@@ -812,6 +857,7 @@ def main():
         test_reload(relay, dns)
         test_dns_gone(folder)
         test_ipv4(folder, dns, key)
+        test_dns_server(folder, dns, key)
         test_stop(relay, dns, key)
     tap.done()
 

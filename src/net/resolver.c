@@ -520,6 +520,13 @@ static struct channel *channel_new(struct resolver *r)
 	return c;
 }
 
+/* It asks no more, and ends with its last look-up. */
+static void channel_retire(struct channel *c)
+{
+	c->retired = true;
+	channel_rearm(c);
+}
+
 /* Is it still the file that the channel has read? */
 static bool conf_changed(struct resolver *r)
 {
@@ -543,8 +550,7 @@ static struct channel *channel_get(struct resolver *r)
 	struct channel *c = r->channels;
 
 	if (conf_changed(r) && c) {
-		c->retired = true;
-		channel_rearm(c);
+		channel_retire(c);
 		c = NULL;
 	}
 	return c && !c->retired ? c : channel_new(r);
@@ -685,15 +691,23 @@ static int parse_server(const char *text, struct ares_addr_port_node *server)
 	return inet_pton(AF_INET6, addr, &server->addr.addr6) == 1 ? 0 : -1;
 }
 
+static int set_server(struct ares_addr_port_node *out, const char *server,
+		      struct buf *err)
+{
+	memset(out, 0, sizeof(*out));
+	if (!server || !*server || parse_server(server, out) == 0)
+		return 0;
+	buf_setf(err, "expected the address of a DNS server, as 127.0.0.1, "
+		 "127.0.0.1:53 or [::1]:53, got \"%s\"", server);
+	return -1;
+}
+
 struct resolver *resolver_new(struct ev_loop *loop, const char *server,
 			      double secs, struct buf *err)
 {
 	struct resolver *r = xcalloc(1, sizeof(*r));
 
-	if (server && *server && parse_server(server, &r->server) < 0) {
-		buf_setf(err, "expected the address of a DNS server, as "
-			 "127.0.0.1, 127.0.0.1:53 or [::1]:53, got \"%s\"",
-			 server);
+	if (set_server(&r->server, server, err) < 0) {
 		free(r);
 		return NULL;
 	}
@@ -703,6 +717,21 @@ struct resolver *resolver_new(struct ev_loop *loop, const char *server,
 	hash_key_init(&r->key);
 	ev_timer_init(&r->wake, on_wake, 0., 0.);
 	return r;
+}
+
+int resolver_set_server(struct resolver *r, const char *server,
+			struct buf *err)
+{
+	struct ares_addr_port_node fresh;
+
+	if (set_server(&fresh, server, err) < 0)
+		return -1;
+	if (memcmp(&fresh, &r->server, sizeof(fresh)) == 0)
+		return 0;
+	r->server = fresh;
+	if (r->channels)
+		channel_retire(r->channels);
+	return 0;
 }
 
 static void drop_queries(struct resolver_entry *e)

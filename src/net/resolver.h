@@ -57,6 +57,11 @@ struct resolver_query {
  * query. */
 struct resolver *resolver_new(struct ev_loop *loop, const char *server,
 			      double secs, struct buf *err);
+/* Ask another server from now on; what is under way is still answered by the
+ * old one. Not from inside done(). Returns 0, or -1 with *err as above and
+ * nothing changed. */
+int resolver_set_server(struct resolver *r, const char *server,
+			struct buf *err);
 /* Queries under way end without their done(). Not from inside done(). */
 void resolver_free(struct resolver *r);
 
