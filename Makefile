@@ -25,7 +25,8 @@ OPT := -O2
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
-	-Wwrite-strings -Wpointer-arith -Wno-unused-parameter -Werror
+	-Wwrite-strings -Wpointer-arith -Wno-unused-parameter \
+	-Wno-missing-field-initializers -Werror
 # ev.h breaks strict aliasing on purpose
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
