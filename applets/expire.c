@@ -19,6 +19,7 @@ enum {
 	LARGE = 200000,			/* bytes; more than that is large */
 	PROGRESS_MSECS = 200,
 };
+static const uint64_t NOW_MAX = (uint64_t)1 << 40;
 static const double SHRINK_TO = 0.7;	/* of max_mailbox_size */
 
 static struct {
@@ -239,23 +240,21 @@ static void on_leave(struct mailbox_walk *w, const struct mailbox *m)
 
 /* ---- the run -------------------------------------------------------------------- */
 
-static void set_rules(const struct relay *r, struct timespec now, uint64_t days)
-{
-	struct timespec then = mailbox_days_before(now, days);
+struct options {
+	const char *days, *maxnum, *now;
+	bool remove;
+};
 
+static void set_rules(const struct relay *r, struct timespec then)
+{
 	expire.logins_before = mailbox_days_before(then,
 		r->s.delete_inactive_users_after);
 	expire.mails_before = mailbox_days_before(then,
 		r->s.delete_mails_after);
 	expire.large_before = mailbox_days_before(then,
 		r->s.delete_large_after);
-	expire.trouble.say = say;
-	expire.shrink = (struct mailbox_shrink){
-		.trouble = &expire.trouble, .now = now, .dry = expire.dry,
-		.target = (uint64_t)((double)(r->s.max_mailbox_size * 1024 *
-					      1024) * SHRINK_TO),
-		.is_gone = is_expired,
-	};
+	expire.shrink.target = (uint64_t)((double)(r->s.max_mailbox_size *
+						   1024 * 1024) * SHRINK_TO);
 }
 
 static void print_json(double secs)
@@ -289,15 +288,11 @@ static int summarize(double secs)
 	return EXIT_FAIL;
 }
 
-static int run(const struct relay *r, uint64_t max)
+static int run(const struct relay *r)
 {
 	struct timespec start = monotonic();
 
 	expire.progress = isatty(STDERR_FILENO);
-	expire.walk = (struct mailbox_walk){
-		.trouble = &expire.trouble, .max = max, .enter = on_enter,
-		.file = on_file, .leave = on_leave,
-	};
 	if (mailbox_walk(&expire.walk, r->s.mailboxes_dir) < 0) {
 		if (errno != ENOENT)
 			die_errno("%s", r->s.mailboxes_dir);
@@ -306,49 +301,62 @@ static int run(const struct relay *r, uint64_t max)
 	return summarize((double)msecs_since(start) / 1000);
 }
 
-static int wrong_usage(const char *what, struct buf *err)
+/* --days shifts the ages of mail and logins, but not the day for which mail is
+ * safe from the quota rule. Returns 0, or -1 with *err. */
+static int apply(const struct options *o, struct timespec *then,
+		 struct buf *err)
 {
-	int ret = applet_usage(&applet_expire, "%s", what);
+	uint64_t days, secs = 0, max = UINT64_MAX;
+	struct timespec now;
 
-	buf_free(err);
-	return ret;
+	if (str_to_u64(o->days, &days) < 0 ||
+	    (o->maxnum && str_to_u64(o->maxnum, &max) < 0) ||
+	    (o->now && (str_to_u64(o->now, &secs) < 0 || secs > NOW_MAX))) {
+		buf_setf(err, "--days, --maxnum and --now need a whole number");
+		return -1;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (o->now)
+		now = (struct timespec){ .tv_sec = (time_t)secs };
+	*then = mailbox_days_before(now, days);
+	expire.dry = !o->remove;
+	expire.trouble.say = say;
+	expire.shrink = (struct mailbox_shrink){
+		.trouble = &expire.trouble, .now = now, .dry = expire.dry,
+		.is_gone = is_expired,
+	};
+	expire.walk = (struct mailbox_walk){
+		.trouble = &expire.trouble, .max = max, .enter = on_enter,
+		.file = on_file, .leave = on_leave,
+	};
+	return 0;
 }
 
 static int expire_main(int argc, char **argv)
 {
-	const char *days_text = "0", *max_text = NULL, *now_text = NULL;
-	uint64_t days, secs, max = UINT64_MAX;
-	struct timespec now;
-	struct buf err = BUF_INIT;
-	struct relay *r;
-	bool remove = false;
+	struct options o = { .days = "0" };
 	const struct opt opts[] = {
-		{ "remove", NULL, &remove }, { "v", NULL, &expire.verbose },
-		{ "days", &days_text, NULL }, { "maxnum", &max_text, NULL },
-		{ "json", NULL, &expire.json }, { "now", &now_text, NULL },
-		{ 0 },
+		{ "remove", NULL, &o.remove }, { "v", NULL, &expire.verbose },
+		{ "days", &o.days, NULL }, { "maxnum", &o.maxnum, NULL },
+		{ "json", NULL, &expire.json }, { "now", &o.now, NULL }, { 0 },
 	};
+	struct buf err = BUF_INIT;
+	struct timespec then;
+	struct relay *r;
 	int ret;
 
 	argc = opt_parse(opts, argc, argv, &err);
-	if (argc < 0)
-		return wrong_usage(err.data, &err);
 	if (argc > 2)
-		return wrong_usage("at most one INI is needed", &err);
-	if (str_to_u64(days_text, &days) < 0 ||
-	    (max_text && str_to_u64(max_text, &max) < 0))
-		return wrong_usage("--days and --maxnum need a whole number",
-				   &err);
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (now_text && str_to_u64(now_text, &secs) < 0)
-		return wrong_usage("--now needs a Unix time", &err);
-	if (now_text)
-		now = (struct timespec){ .tv_sec = (time_t)secs };
-	r = relay_load_or_die(relay_ini_path(argv[1], false));
-	expire.dry = !remove;
-	set_rules(r, now, days);
-	ret = run(r, max);
-	relay_free(r);
+		buf_setf(&err, "at most one INI is needed");
+	if (argc < 0 || err.len || apply(&o, &then, &err) < 0) {
+		ret = applet_usage(&applet_expire, "%s", err.data);
+	} else {
+		r = relay_load_or_die(relay_ini_path(argv[1], false));
+		set_rules(r, then);
+		ret = run(r);
+		relay_free(r);
+	}
+	buf_free(&err);
 	return ret;
 }
 

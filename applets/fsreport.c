@@ -14,6 +14,7 @@
 #include "relay/mailbox_report.h"
 #include "relay/reload.h"
 
+static const uint64_t NOW_MAX = (uint64_t)1 << 40;
 static const char legacy_path[] = "/var/www/html/metrics";
 
 struct options {
@@ -192,7 +193,7 @@ static char **fill_in_legacy(int *argc, char **argv)
 static int apply(struct mailbox_report *r, const struct options *o,
 		 struct buf *err)
 {
-	uint64_t days = 0, secs;
+	uint64_t days = 0, secs = 0;
 
 	r->only = o->mdir ? mailbox_sub(o->mdir) : MAILBOX_OTHER;
 	r->walk.max = UINT64_MAX;
@@ -205,7 +206,7 @@ static int apply(struct mailbox_report *r, const struct options *o,
 		 (o->maxnum && str_to_u64(o->maxnum, &r->walk.max) < 0))
 		buf_setf(err, "--days, --min-login-age and --maxnum need a "
 			 "whole number");
-	else if (o->now && str_to_u64(o->now, &secs) < 0)
+	else if (o->now && (str_to_u64(o->now, &secs) < 0 || secs > NOW_MAX))
 		buf_setf(err, "--now needs a Unix time");
 	if (err->len)
 		return -1;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """expire: upstream's verdict on every kind of file, and what happens around
 it: dry runs, links, unreadable directories, deliveries, SIGKILL."""
+import contextlib
 import json
 import os
 import pty
@@ -182,7 +183,7 @@ def test_options():
                       "files": 6, "removed_files": 2, "not_removed": 0,
                       "not_read": 0, "vanished": 0}, "--json: the figures")
     for wrong in (["--days", "x"], ["--maxnum", "-1"], ["--now", "today"],
-                  ["--days"], ["second.ini"], ["--maxnum", "1.5"]):
+                  ["--days"], ["second.ini"], ["--now", "9" * 19], ["--maxnum", "1.5"]):
         tap.is_(expire(t, *wrong)[0], 2, "%s is refused" % " ".join(wrong))
     shutil.rmtree(t.path)
     code, out, err = expire(t)
@@ -313,6 +314,32 @@ def test_deep():
     tap.is_((code, "File name too long" in err), (1, True), "50 are too many")
 
 
+def test_links_that_come():
+    """A directory that becomes a link in the midst of a run."""
+    t = tree("swap", quick)
+    boxes = [t.box("s", login=(99 if i % 2 else 0) * DAY) for i in range(60)]
+    for box in boxes:
+        for i in range(20):
+            t.put_at(f"{box}/cur/{i}", OLD)
+    names = [f"{t.outside}/cur/{i}" for i in range(20)]
+    for name in names:
+        t.put_at(name, OLD)
+    p = subprocess.Popen([CHATMAIL, "expire", t.ini, "--remove", "--now",
+                          str(NOW)], stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    while p.poll() is None:
+        for box in boxes:
+            try:
+                os.rename(box + "/cur", box + "/aside")
+                os.symlink(t.outside + "/cur", box + "/cur")
+                os.unlink(box + "/cur")
+                os.rename(box + "/aside", box + "/cur")
+            except OSError:
+                pass
+    tap.is_([n for n in names if not os.path.exists(n)], [],
+            "links that come in the midst of a run are not followed")
+
+
 def delivered(t, boxes, stop, written):
     """Deliver as Dovecot does: written in tmp, renamed into new."""
     n = 0
@@ -324,14 +351,14 @@ def delivered(t, boxes, stop, written):
             f.write("mail")
         os.rename(f"{box}/tmp/{n}", f"{box}/new/{name}")
         written.append(f"{box}/new/{name}")
-        # a client reads an older one, another deletes one
-        for verb in "flag", "delete":
-            names = os.listdir(box + "/cur")
-            if names and verb == "flag":
-                old = random.choice(names)
-                os.rename(f"{box}/cur/{old}", f"{box}/cur/{old}S")
-            elif names:
-                os.unlink(f"{box}/cur/{random.choice(names)}")
+        # a client flags an older one and deletes another; expire may have
+        # been there before
+        old = random.choice(os.listdir(box + "/cur") or ["none"])
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{box}/cur/{old}", f"{box}/cur/{old}S")
+        old = random.choice(os.listdir(box + "/cur") or ["none"])
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{box}/cur/{old}")
         time.sleep(0.0002)
 
 
@@ -462,6 +489,7 @@ try:
     test_memory()
     test_unreadable()
     test_deep()
+    test_links_that_come()
     test_deliveries()
     test_login_meanwhile()
     test_killed_states()
