@@ -108,8 +108,8 @@ def tags_of(field):
 
 
 def test_sign(relay, dns):
-    raw = message(f"Alice <alice@{OURS.upper()}>", References="<a@b>\r\n\t<c@d>",
-                  Chat_Version="1.0", Autocrypt="addr=x; keydata=\r\n y")
+    raw = message(f"Alice <alice@{OURS.upper()}>", Chat_Version="1.0",
+                  References="<a@b>\r\n\t<c@d>", Autocrypt="addr=x; keydata=\r\n y")
     actions = relay.sign(raw)
     tap.is_([a[:3] for a in actions], [("i", 0, "DKIM-Signature"), ("a",)],
             "mail of ORIGINATING is signed, by one field on top")

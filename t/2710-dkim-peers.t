@@ -214,7 +214,8 @@ def body(r):
     for _ in range(r.randrange(1, 30)):
         lines.append(r.choice([
             b"", b"", b".", b"..", b".x", b"a  b\tc", b"trailing  ",
-            b"\ttab\t", b" ", b"From here", b"--x", bytes([195, 164]), b"bare\rCR",
+            b"\ttab\t", b" ", b"From here", b"--x", bytes([195, 164]),
+            b"bare\rCR",
             bytes(r.randrange(128, 256) for _ in range(20)),
             b"word " * r.randrange(1, 60), b"z" * r.choice([998, 70])]))
     if kind == 3:

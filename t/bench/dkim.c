@@ -17,7 +17,7 @@ static struct role role;
 static char *socket_path, *record;
 static int dns_fd;
 
-/* ---- the name server ------------------------------------------------------------ */
+/* ---- the name server ---------------------------------------------------- */
 
 /* Every question is answered with the record. */
 static size_t dns_answer(unsigned char *p, size_t n)
@@ -87,7 +87,7 @@ static unsigned dns_start(void)
 	return ntohs(a.sin_port);
 }
 
-/* ---- the mail server's side ------------------------------------------------------- */
+/* ---- the mail server's side --------------------------------------------- */
 
 static void add_packet(struct buf *out, char command, const char *p, size_t n)
 {
@@ -216,7 +216,7 @@ static bool exchange(int fd, const struct buf *message, struct buf *inserted)
 	return c == 'a';
 }
 
-/* ---- loads ------------------------------------------------------------------------ */
+/* ---- loads -------------------------------------------------------------- */
 
 struct load {
 	const char *daemon_name;
