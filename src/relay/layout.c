@@ -44,6 +44,7 @@ static const struct {
 	{ "dovecot_instance", "dovecot" },
 	{ "dovecot_log", "syslog" },
 	{ "dovecot_metrics_port", "3904" },
+	{ "mtail_port", "3903" },
 	{ "imap_port", "143" },
 	{ "imaps_port", "993" },
 	{ "imap_login_processes", "10" },	/* at least one a CPU */
