@@ -157,8 +157,10 @@ static void write_ini(const struct sandbox *sb)
 		 "notification_url = http://127.0.0.1:%u/notify\n"
 		 "iroh_relay =\n"
 		 "turn_socket_path = %s/run/turn.socket\n"
+		 "metrics_dir = %s/run/metrics\n"
 		 "dkim_dns_server = 127.0.0.1:%u\n",
-		 sb->dir, mail_user(), sb->base + 90, sb->dir, sb->base + 53);
+		 sb->dir, mail_user(), sb->base + 90, sb->dir, sb->dir,
+		 sb->base + 53);
 	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
@@ -262,6 +264,8 @@ static void make_dirs(struct sandbox *sb)
 		{ "dovecot-state", 0755, NULL }, { "tls", 0755, NULL },
 		{ "run", 0755, vmail }, { "run/dovecot", 0755, NULL },
 		{ "run/dkim", 0700, "postfix" },
+		/* roles of several users put their sockets there */
+		{ "run/metrics", 01777, NULL },
 		{ "unbound", 0755, NULL }, { "dkim", 0700, "postfix" },
 	};
 
