@@ -339,11 +339,11 @@ int dkim_serve(const char *socket, const char *keys, const char *ini)
 				     RESOLVER_SECS, &err);
 	if (!dkim.resolver)
 		die("dkim_dns_server: %s", err.data);
-	metrics_serve(&dkim.daemon, &figures, dkim.ini.relay->s.metrics_dir,
-		      socket);
 	if (daemon_listen_unix(&dkim.daemon, socket, 0660, on_accepted,
 			       &err) < 0)
 		die("%s", err.data);
+	metrics_serve(&dkim.daemon, &figures, dkim.ini.relay->s.metrics_dir,
+		      socket);
 	buf_free(&err);
 	return daemon_run(&dkim.daemon);
 }

@@ -435,12 +435,12 @@ static int filtermail_main(int argc, char **argv)
 	figures.role = filtermail.outgoing ? "filtermail-outgoing" :
 					     "filtermail-incoming";
 	figures.rows = rows_of[filtermail.outgoing];
-	metrics_serve(&filtermail.daemon, &figures, set->metrics_dir, NULL);
 	if (daemon_listen_tcp(&filtermail.daemon, "127.0.0.1",
 			      filtermail.outgoing ? set->filtermail_smtp_port :
 			      set->filtermail_smtp_port_incoming, on_accepted,
 			      &err) < 0)
 		die("%s", err.data);
+	metrics_serve(&filtermail.daemon, &figures, set->metrics_dir, NULL);
 	return daemon_run(&filtermail.daemon);
 }
 

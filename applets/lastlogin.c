@@ -111,9 +111,9 @@ static int lastlogin_main(int argc, char **argv)
 	relay_file_open(&lastlogin.ini, relay_ini_path(argv[2], false));
 	daemon_init(&lastlogin.daemon);
 	lastlogin.daemon.reload = reload;
+	dict_listen_or_die(&lastlogin.daemon, argv[1], on_accepted);
 	metrics_serve(&lastlogin.daemon, &figures,
 		      lastlogin.ini.relay->s.metrics_dir, argv[1]);
-	dict_listen_or_die(&lastlogin.daemon, argv[1], on_accepted);
 	return daemon_run(&lastlogin.daemon);
 }
 

@@ -395,8 +395,8 @@ static void serve_or_die(struct daemon *d, const char *socket)
 	d->reload = reload;
 	d->stop = stop;
 	d->busy = is_busy;
-	metrics_serve(d, &figures, metadata.ini.relay->s.metrics_dir, socket);
 	dict_listen_or_die(d, socket, on_accepted);
+	metrics_serve(d, &figures, metadata.ini.relay->s.metrics_dir, socket);
 	buf_free(&err);
 }
 

@@ -174,12 +174,12 @@ static int serve_scgi(const char *socket, const char *ini)
 	relay_file_open(&newemail.ini, ini);
 	daemon_init(&newemail.daemon);
 	newemail.daemon.reload = reload;
-	metrics_serve(&newemail.daemon, &figures,
-		      newemail.ini.relay->s.metrics_dir, socket);
 	/* nginx connects as www-data */
 	if (daemon_listen_unix(&newemail.daemon, socket, 0666, on_accepted,
 			       &err) < 0)
 		die("%s", err.data);
+	metrics_serve(&newemail.daemon, &figures,
+		      newemail.ini.relay->s.metrics_dir, socket);
 	return daemon_run(&newemail.daemon);
 }
 

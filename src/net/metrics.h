@@ -33,8 +33,8 @@ struct metrics {
 /* Answer in the file ROLE.metrics, for owner and group: in the directory dir
  * if that is not "", else in systemd's $RUNTIME_DIRECTORY, else beside the
  * role's own socket, which may be NULL: then nowhere. What cannot be had is
- * logged, and the role does without. Once in a process, *m is borrowed for
- * good. With the role's rows come those that every role has: connections,
+ * logged, and the role does without. Once in a process, after the role's
+ * own listener stands; *m is borrowed for good. With the role's rows come those that every role has: connections,
  * the loop's work, CPU time, start.
  *
  * It costs two readings of the clock for each turn of the loop, and no timer:
