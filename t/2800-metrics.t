@@ -344,7 +344,10 @@ def test_clients():
         s = socket.socket(socket.AF_UNIX)
         s.connect(path)
         lazy.append(s)
-    lazy[0].sendall(b"x" * 100000)
+    try:
+        lazy[0].sendall(b"x" * 100000)
+    except OSError:
+        pass                    # answered and closed already
     for s in lazy[100:]:
         s.close()
     tap.like(ask(path), 'chatmail_connections{role="lastlogin"} 0\n',
