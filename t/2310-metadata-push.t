@@ -255,10 +255,10 @@ def test_deadline():
     now = int(time.time())
     with PushServer(lambda t, n: 500) as s, RelayDir(notification_url=s.url) as d:
         user = d.add_user("a")
-        # with the scale: 0.4, 3.2 s after the failures
-        put_item(d, hex_name(1), f"{user}\n{now - 5 * 3600 + 3}\nalmost")
+        # with the scale: 0.8, 6.4 s after the failures
+        put_item(d, hex_name(1), f"{user}\n{now - 5 * 3600 + 4}\nalmost")
         put_item(d, hex_name(2), f"{user}\n{now - 5 * 3600 - 5}\nover")
-        with role(d, CHATMAIL_NOTIFY_SCALE="0.05") as r:
+        with role(d, CHATMAIL_NOTIFY_SCALE="0.1") as r:
             ok(is_empty(d), "deadline: dropped")
             is_(s.tokens(), Counter({"almost": 2}), "deadline: tries before it")
             is_(r.log().count("exceeded deadline"), 2, "deadline: two lines")

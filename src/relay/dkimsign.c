@@ -52,6 +52,8 @@ int dkimsign_next(const struct dkimsign_keys *k, size_t *i,
 
 const char *dkimsign_refusal(const struct dkim_signer *s, const char *domain)
 {
+	if (s->out_of_memory)
+		return "451 4.7.1 mail cannot be signed now";
 	if (s->error || !str_eqi(s->domain.data, domain))
 		return "550 5.7.0 no DKIM signature data";
 	return NULL;

@@ -103,6 +103,12 @@ static bool hash_fields(struct dkim_signer *s)
 	return ok;
 }
 
+static void fail(struct dkim_signer *s)
+{
+	s->error = "out of memory in libcrypto";
+	s->out_of_memory = true;
+}
+
 void dkim_signer_eoh(struct dkim_signer *s)
 {
 	dkim_header_end(&s->header);
@@ -112,7 +118,7 @@ void dkim_signer_eoh(struct dkim_signer *s)
 	if (s->names.len > NAMES_MAX)
 		s->error = "too many header fields to sign";
 	if (!s->error && !hash_fields(s))
-		s->error = "out of memory in libcrypto";
+		fail(s);
 	dkim_header_free(&s->header);
 	s->has_body = !s->error;
 	if (s->has_body)
@@ -128,7 +134,7 @@ void dkim_signer_body(struct dkim_signer *s, const char *p, size_t n)
 void dkim_signer_eom(struct dkim_signer *s)
 {
 	if (s->has_body && dkim_body_end(&s->body, s->body_hash) < 0)
-		s->error = "out of memory in libcrypto";
+		fail(s);
 }
 
 /* The field. OpenDKIM begins a new line before a tag that does not fit, and
