@@ -10,6 +10,7 @@
 struct dkim_signer {
 	const char *error;	/* cannot be signed: header too large or
 				 * malformed, not one From address */
+	bool out_of_memory;	/* the error is temporary: of libcrypto */
 	struct buf domain;	/* of From, in lower case */
 
 	/* private */
