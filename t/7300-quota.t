@@ -11,11 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "lib"))
+import deltachat
 import sandbox
 import smtptest
 import tap
@@ -178,6 +180,53 @@ class Tests:
         tap.is_(len(self.messages(addr)), 8, "mail of today stays")
         tap.ok(refused >= 1, "and more is refused as over quota")
 
+    def test_app(self):
+        """An app on a mailbox that fills up goes on as if nothing was."""
+        try:
+            program = deltachat.find_program()
+        except deltachat.Missing as e:
+            tap.skip("an app on a mailbox that fills up", e)
+            return
+        directory = tempfile.mkdtemp(prefix="quota-core-")
+        with deltachat.Core(program, directory) as core:
+            alice, bob = self.app(core), self.app(core)
+            chat = bob.join(alice.invite())
+            bob.send(chat, "before")
+            chat = alice.wait_message("before")["chatId"]
+            self.fill(bob.addr, "Old")
+            file = os.path.join(directory, "photo.bin")
+            with open(file, "wb") as f:
+                f.write(os.urandom(int(0.4 * MB)))
+            alice.send(chat, "photo", file=file)
+            line = self.relay.wait_log(f"message(s) from {bob.addr}")
+            tap.ok(line, "an app's mailbox that passes 75 % is emptied")
+            message = bob.wait_message("photo")
+            tap.ok(until(lambda: bob.message(message["id"])["downloadState"]
+                         == "Done"), "the message that did it is there")
+            bob.send(message["chatId"], "after")
+            tap.ok(alice.wait_message("after"), "and the app goes on")
+            tap.between(self.stored(bob.addr), 0, int(0.76 * LIMIT),
+                        "in a mailbox with room")
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def app(self, core):
+        addr, password = self.relay.new_user()
+        self.users[addr] = password
+        return core.account().login(deltachat.dclogin(
+            addr, password, self.relay.ports["imaps"],
+            self.relay.ports["smtps"]))
+
+    def fill(self, addr, folder):
+        """With old mail, up to 72 % of the limit."""
+        imap = self.imap(addr)
+        imap.create(folder)
+        for _ in range(6):
+            self.append(imap, int(1.2 * MB), folder)
+        imap.logout()
+        for i, path in enumerate(sorted(self.messages(addr))):
+            if size_of(path) > MB:
+                self.make_older(path, 9 - i / 10)
+
     # expiry beside everything else
 
     def deliver(self):
@@ -326,6 +375,7 @@ class Tests:
     def run(self):
         self.test_goes_on(self.test_shrinks())
         self.test_young_mail()
+        self.test_app()
         self.test_beside_others()
         self.test_unused()
 
