@@ -447,7 +447,7 @@ def test_kill():
         tap.is_((sorted(got - want)[:5], sorted(want - got)[:5]), ([], []),
                 "killed and run again: the same in the end (%d)" % i)
         shutil.rmtree(os.path.dirname(t.path))
-    tap.ok(middle > 2, "%d of 12 were killed in the midst" % middle)
+    tap.ok(middle > 0, "%d of 12 were killed in the midst" % middle)
 
 
 def killed_states(box):
