@@ -126,7 +126,7 @@ static int write_textfile(const struct mailbox_report *r, const char *path)
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		buf_adds(&name, str_ends(path, "/") ? "fsreport.prom" :
 			 "/fsreport.prom");
-	mailbox_report_metrics(&text, r);
+	mailbox_report_metrics(&text, r, "untyped");
 	ret = write_file(name.data, &text);
 	buf_free(&name);
 	buf_free(&text);

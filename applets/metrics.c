@@ -81,7 +81,7 @@ int metrics_fsreport(const char *mailboxes_dir, struct buf *out,
 		buf_setf(err, "%s: %s", mailboxes_dir, strerror(errno));
 		return -1;
 	}
-	mailbox_report_metrics(out, &r);
+	mailbox_report_metrics(out, &r, "unknown");
 	buf_addf(out, "# HELP chatmail_mailboxes_unread Files and directories "
 		 "that could not be looked at.\n"
 		 "# TYPE chatmail_mailboxes_unread gauge\n"

@@ -115,7 +115,7 @@ chatmail_messages_bytes{min_size="2097152"} 14680064
 chatmail_messages_bytes{min_size="5242880"} 12582912
 chatmail_messages_bytes{min_size="10485760"} 12582912
 # HELP chatmail_messages_count Number of msgs >= size threshold.
-# TYPE chatmail_messages_count gauge
+# TYPE chatmail_messages_count untyped
 chatmail_messages_count{min_size="0"} 7
 chatmail_messages_count{min_size="102400"} 3
 chatmail_messages_count{min_size="524288"} 2

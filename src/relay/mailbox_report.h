@@ -34,8 +34,10 @@ struct mailbox_report {
 int mailbox_report_run(struct mailbox_report *r, const char *mailboxes_dir);
 
 /* Append the figures in Prometheus' text format; the second with the names of
- * upstream's older metrics.py. */
-void mailbox_report_metrics(struct buf *out, const struct mailbox_report *r);
+ * upstream's older metrics.py. untyped is the format's word for what is neither
+ * counter nor gauge: "untyped", or "unknown" for OpenMetrics. */
+void mailbox_report_metrics(struct buf *out, const struct mailbox_report *r,
+			    const char *untyped);
 void mailbox_report_legacy(struct buf *out, const struct mailbox_report *r);
 /* Append them as a JSON object on one line. */
 void mailbox_report_json(struct buf *out, const struct mailbox_report *r);
