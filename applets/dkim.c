@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "applet.h"
 #include "base/file.h"
@@ -77,12 +78,28 @@ int dkim_genkey(const char *dir, const char *domain, bool ed25519)
 	return ret;
 }
 
+/* As relay_ini_path(), with ./chatmail.ini only if there is one. */
+static const char *ini_of_operator(const char *arg)
+{
+	const char *here = relay_ini_path(arg, true);
+
+	if (arg || access(here, F_OK) == 0)
+		return here;
+	return relay_ini_path(NULL, false);
+}
+
 static int run_on_file(const char *verify, const char *sign, const char *keys,
 		       const char *ini)
 {
-	struct relay *r = relay_load_or_die(relay_ini_path(ini, true));
-	int ret = verify ? dkim_verify_file(verify, r) :
-			   dkim_sign_file(sign, keys, r);
+	const char *path = ini_of_operator(ini);
+	struct relay *r = NULL;
+	int ret;
+
+	/* anybody may verify; to sign takes a domain */
+	if (sign || ini || access(path, F_OK) == 0)
+		r = relay_load_or_die(path);
+	ret = verify ? dkim_verify_file(verify, r ? r->s.dkim_dns_server : "") :
+		       dkim_sign_file(sign, keys, r);
 
 	relay_free(r);
 	return ret;
@@ -142,8 +159,9 @@ DEFINE_APPLET(dkim) {
 "                        75 cannot be verified now\n"
 "  --sign FILE           print the message in FILE with its signature\n"
 "\n"
-"INI defaults to $CHATMAIL_INI, else /etc/chatmail/chatmail.ini, else for\n"
-"--verify and --sign ./chatmail.ini; it and the keys are read again on SIGHUP.\n"
+"INI defaults to $CHATMAIL_INI, else (for --verify and --sign) ./chatmail.ini,\n"
+"else /etc/chatmail/chatmail.ini; --verify does without. The milter reads it and\n"
+"the keys again on SIGHUP.\n"
 "\n"
 "Example: chatmail dkim --verify message.eml\n",
 	.main = dkim_main,

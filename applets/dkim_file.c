@@ -147,7 +147,7 @@ static int print_verdict(const struct dkimcheck *c)
 	       v == DKIM_ACCEPTED || v == DKIM_EXEMPT ? EXIT_OK : EXIT_FAIL;
 }
 
-int dkim_verify_file(const char *file, const struct relay *r)
+int dkim_verify_file(const char *file, const char *server)
 {
 	struct daemon d;
 	struct dkimcheck c;
@@ -159,8 +159,7 @@ int dkim_verify_file(const char *file, const struct relay *r)
 	int ret;
 
 	daemon_init(&d);
-	resolver = resolver_new(d.loop, r->s.dkim_dns_server, RESOLVER_SECS,
-				&err);
+	resolver = resolver_new(d.loop, server, RESOLVER_SECS, &err);
 	if (!resolver)
 		die("dkim_dns_server: %s", err.data);
 	message_read(&m, file);
