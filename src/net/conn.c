@@ -214,9 +214,9 @@ static void conn_process(struct conn *c)
 			/* what was answered before still goes out */
 			flush(c);
 			conn_close(c, c->why);
-		}
-		else if (answer == CONN_GO_ON)
+		} else if (answer == CONN_GO_ON) {
 			c->waiting = false;
+		}
 	}
 	c->running = false;
 	if (c->in_off == c->in.len) {

@@ -98,12 +98,12 @@ static int inherited_find(const struct daemon *d, const union address *want)
 
 /* ---- listeners ------------------------------------------------------------ */
 
-static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
+static void accept_some(struct listener *l, int max)
 {
-	struct listener *l = container_of(w, struct listener, io);
+	struct ev_loop *loop = l->daemon->loop;
 
-	for (int i = 0; i < ACCEPT_BURST; i++) {
-		int fd = accept4(w->fd, NULL, NULL,
+	for (int i = 0; i < max; i++) {
+		int fd = accept4(l->io.fd, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
@@ -117,11 +117,16 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 		/* EMFILE and the like: the caller waits in the backlog */
 		log_warn("accept: %s; trying again in %.1f s", strerror(errno),
 			 PAUSE_SECS);
-		ev_io_stop(loop, w);
+		ev_io_stop(loop, &l->io);
 		ev_timer_set(&l->pause, PAUSE_SECS, 0.);
 		ev_timer_start(loop, &l->pause);
 		return;
 	}
+}
+
+static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
+{
+	accept_some(container_of(w, struct listener, io), ACCEPT_BURST);
 }
 
 static void on_pause_end(struct ev_loop *loop, ev_timer *w, int revents)
@@ -247,7 +252,7 @@ static void close_listeners(struct daemon *d, bool take_backlog)
 		/* who connected before we stopped is served; the backlog of an
 		 * inherited socket waits for our successor */
 		if (take_backlog && l->path)
-			on_accept(d->loop, &l->io, EV_READ);
+			accept_some(l, BACKLOG);
 		ev_io_stop(d->loop, &l->io);
 		ev_timer_stop(d->loop, &l->pause);
 		/* one that took our place keeps its socket */
