@@ -16,7 +16,10 @@ static int load(struct buf *err)
 
 #else
 
-static const char soname[] = "libcurl.so.4";
+#ifndef CURL_SONAME
+#define CURL_SONAME "libcurl.so.4"
+#endif
+static const char soname[] = CURL_SONAME;
 
 static int load(struct buf *err)
 {

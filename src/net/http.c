@@ -42,6 +42,9 @@ struct http {
 	struct http_pool *pool;	/* NULL until the next request */
 	unsigned requests;	/* of all pools */
 	bool multiplexed;	/* the last answer came by HTTP/2 */
+	struct http_request *unsent;	/* to be told so from the loop */
+	ev_timer unsent_timer;
+	struct buf lib_error;
 };
 
 /* A socket of curl's. */
@@ -305,14 +308,29 @@ static CURL *easy_new(const struct http *h, struct http_request *r)
 	return c;
 }
 
-struct http *http_new(struct ev_loop *loop, struct buf *err)
+/* Requests that there is no libcurl for. */
+static void on_unsent(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct http *h;
+	struct http *h = container_of(w, struct http, unsent_timer);
+	struct http_request *r = h->unsent;
 
-	if (curl_lib_load(err) < 0)
-		return NULL;
-	h = xcalloc(1, sizeof(*h));
+	h->unsent = NULL;
+	while (r) {
+		struct http_request *next = r->next;
+
+		h->requests--;
+		r->done(r, 0, h->lib_error.data);
+		r = next;
+	}
+}
+
+struct http *http_new(struct ev_loop *loop)
+{
+	struct http *h = xcalloc(1, sizeof(*h));
+
 	h->loop = loop;
+	buf_init(&h->lib_error);
+	ev_timer_init(&h->unsent_timer, on_unsent, 0., 0.);
 	return h;
 }
 
@@ -325,11 +343,17 @@ unsigned http_room(const struct http *h)
 
 void http_post(struct http *h, struct http_request *r)
 {
-	if (!h->pool)
-		h->pool = pool_new(h);
 	r->http = h;
 	r->sent = r->received = 0;
 	h->requests++;
+	if (curl_lib_load(&h->lib_error) < 0) {
+		r->next = h->unsent;
+		h->unsent = r;
+		ev_timer_start(h->loop, &h->unsent_timer);
+		return;
+	}
+	if (!h->pool)
+		h->pool = pool_new(h);
 	h->pool->requests++;
 	ev_timer_stop(h->loop, &h->pool->idle);
 	/* begins from the loop: curl sets its timer */

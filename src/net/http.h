@@ -9,8 +9,6 @@
 #include <ev.h>
 #include <stddef.h>
 
-#include "base/buf.h"
-
 enum {
 	HTTP_CONNECTIONS_MAX = 16,	/* to one host */
 	HTTP_STREAMS_MAX = 100,		/* requests at a time by HTTP/2 */
@@ -32,10 +30,11 @@ struct http_request {
 	/* The rest is http.c's. */
 	struct http *http;
 	size_t sent, received;	/* bytes of the bodies */
+	struct http_request *next;	/* likewise: not sent */
 };
 
-/* NULL with *err when there is no libcurl. */
-struct http *http_new(struct ev_loop *loop, struct buf *err);
+/* libcurl is loaded by the first request, which fails when there is none. */
+struct http *http_new(struct ev_loop *loop);
 
 /* How many more requests should be sent now: up to HTTP_STREAMS_MAX once the
  * server has spoken HTTP/2, else one for each connection, so that none waits

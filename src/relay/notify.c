@@ -380,10 +380,9 @@ struct notify *notify_new(struct ev_loop *loop, const struct relay_file *ini,
 		/* said already */
 	} else if (mkdir(n->dir, 0755) < 0 && errno != EEXIST) {
 		buf_setf(err, "%s: %s", n->dir, strerror(errno));
-	} else {
-		n->http = http_new(loop, err);
-		if (n->http && notify_load(&n->loader, n->dir, jobs, err) == 0)
-			return n;
+	} else if (notify_load(&n->loader, n->dir, jobs, err) == 0) {
+		n->http = http_new(loop);
+		return n;
 	}
 	free(n->dir);
 	free(n);

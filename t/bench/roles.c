@@ -1,4 +1,6 @@
 /* Start-up and idle memory of the resident roles. */
+#include "base/file.h"
+#include "relay/dkimkey.h"
 #include "t/bench/role.h"
 
 enum { STARTS = 20 };
@@ -7,26 +9,33 @@ static const double START_MS = 20, SUM_KB = 12 * 1024;
 /* What idles on a relay; a row is a process. */
 static const struct {
 	const char *name;
-	const char *args[4];	/* "@": the role's socket */
+	const char *args[5];	/* "@": the role's socket; "%": the keys */
 } roles[] = {
 	{ "doveauth", { "doveauth", "@" } },
 	{ "lastlogin", { "lastlogin", "@" } },
 	{ "metadata", { "metadata", "@" } },
 	{ "filtermail outgoing", { "filtermail", "outgoing" } },
 	{ "filtermail incoming", { "filtermail", "incoming" } },
+	{ "dkim", { "dkim", "--socket", "@", "--keys", "%" } },
 	{ "newemail", { "newemail", "--socket", "@" } },
 };
 
 static void start(struct role *r, size_t i)
 {
-	const char *args[5] = { 0 };
+	const char *args[6] = { 0 };
 	char *socket = bench_path("%s", roles[i].args[0]);
+	char *keys = bench_path("keys");
 
-	for (size_t j = 0; j < 4 && roles[i].args[j]; j++)
-		args[j] = strcmp(roles[i].args[j], "@") == 0 ? socket :
-			  roles[i].args[j];
+	for (size_t j = 0; j < 5 && roles[i].args[j]; j++) {
+		args[j] = roles[i].args[j];
+		if (strcmp(args[j], "@") == 0)
+			args[j] = socket;
+		else if (strcmp(args[j], "%") == 0)
+			args[j] = keys;
+	}
 	role_start(r, args);
 	free(socket);
+	free(keys);
 }
 
 static void measure_start(size_t i)
@@ -75,6 +84,18 @@ static void measure_memory(void)
 			role_stop(&r[i], roles[i].name);
 }
 
+static void make_key(void)
+{
+	char *keys = bench_path("keys");
+	struct buf err = BUF_INIT;
+
+	if (file_mkdirs(keys, 0700) < 0 ||
+	    dkimkey_make(&dkimkey_kinds[0], keys, &err) < 0)
+		die("%s: %s", keys, err.data);
+	free(keys);
+	buf_free(&err);
+}
+
 int main(int argc, char **argv)
 {
 	struct buf ports = BUF_INIT;
@@ -87,6 +108,7 @@ int main(int argc, char **argv)
 	make_ini(ports.data);
 	ini = bench_path("chatmail.ini");
 	setenv("CHATMAIL_INI", ini, 1);
+	make_key();
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
 		if (has_role(roles[i].args[0]))
 			measure_start(i);
