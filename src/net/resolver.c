@@ -328,7 +328,7 @@ static const struct {
 	{ ARES_EBADNAME, RESOLVER_NOT_FOUND, "not a domain name" },
 	{ ARES_EFORMERR, RESOLVER_FAILED, "server: the query is malformed" },
 	{ ARES_ESERVFAIL, RESOLVER_FAILED, "server failure" },
-	{ ARES_ENOTIMP, RESOLVER_FAILED, "server: not implemented" },
+	{ ARES_ENOTIMP, RESOLVER_FAILED, "server: query not supported" },
 	{ ARES_EREFUSED, RESOLVER_FAILED, "server: refused" },
 	{ ARES_EBADRESP, RESOLVER_FAILED, "malformed answer" },
 	{ ARES_ECONNREFUSED, RESOLVER_FAILED, "no server answers" },

@@ -162,7 +162,7 @@ static const char *rcode_text(unsigned rcode)
 	switch (rcode) {
 	case 1: return "server: the query is malformed";
 	case 2: return "server failure";
-	case 4: return "server: not implemented";
+	case 4: return "server: query not supported";
 	case 5: return "server: refused";
 	default: return "server: unknown error";
 	}
