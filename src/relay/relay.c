@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -436,4 +437,13 @@ const char *relay_ini_path(const char *arg, bool is_operator)
 	if (env && *env)
 		return env;
 	return is_operator ? "chatmail.ini" : "/etc/chatmail/chatmail.ini";
+}
+
+const char *relay_ini_of_operator(const char *arg)
+{
+	const char *here = relay_ini_path(arg, true);
+
+	if (arg || access(here, F_OK) == 0)
+		return here;
+	return relay_ini_path(NULL, false);
 }

@@ -49,6 +49,9 @@ const char *relay_derived_name(size_t i);
 /* The chatmail.ini that an applet uses: arg if not NULL, else $CHATMAIL_INI,
  * else ./chatmail.ini when is_operator, else /etc/chatmail/chatmail.ini. */
 const char *relay_ini_path(const char *arg, bool is_operator);
+/* The same for what an operator runs on his machine and on the relay alike:
+ * ./chatmail.ini only if there is one. */
+const char *relay_ini_of_operator(const char *arg);
 
 /* What kind of mail_domain this is; -1 with the reason in *err. */
 enum domain_kind { DOMAIN_NAME, DOMAIN_UNDERSCORE, DOMAIN_IPV4 };
