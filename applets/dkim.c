@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "relay/dkimkey.h"
 #include "relay/reload.h"
+#include "text/dnsmsg_data.h"
 
 /* The place of OpenDKIM's socket, which Postfix knows already. */
 #define SOCKET_DEFAULT "/var/spool/postfix/opendkim/opendkim.sock"
@@ -25,7 +26,7 @@ static int print_record(const struct dkimkey_kind *kind, const char *dir,
 	if (ret == 0)
 		ret = dkim_key_record(&key, &record, &err);
 	if (ret == 0) {
-		dkimkey_quote(&quoted, record.data);
+		dns_data_quote(&quoted, record.data, record.len);
 		printf("%s/%s: %s\n\n"
 		       "As a zone file has it, in strings of 255 bytes:\n"
 		       "%s._domainkey.%s. TXT %s\n\n"
@@ -78,20 +79,10 @@ int dkim_genkey(const char *dir, const char *domain, bool ed25519)
 	return ret;
 }
 
-/* As relay_ini_path(), with ./chatmail.ini only if there is one. */
-static const char *ini_of_operator(const char *arg)
-{
-	const char *here = relay_ini_path(arg, true);
-
-	if (arg || access(here, F_OK) == 0)
-		return here;
-	return relay_ini_path(NULL, false);
-}
-
 static int run_on_file(const char *verify, const char *sign, const char *keys,
 		       const char *ini)
 {
-	const char *path = ini_of_operator(ini);
+	const char *path = relay_ini_of_operator(ini);
 	struct relay *r = NULL;
 	int ret;
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "relay/dkimkey.h"
+#include "text/dnsmsg_data.h"
 
 enum { SMTP_OFFSET = 25, DNS_OFFSET = 53 };
 
@@ -96,7 +97,7 @@ void sandbox_set_dkim(struct sandbox *sb)
 	}
 	if (ret < 0 || dkim_key_record(&key, &record, &err) < 0)
 		die("%s", err.data);
-	dkimkey_quote(&quoted, record.data);
+	dns_data_quote(&quoted, record.data, record.len);
 	layout_setf(&sb->layout, "dkim_record", "%s", quoted.data);
 	dkim_key_free(&key);
 	buf_free(&record);

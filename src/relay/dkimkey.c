@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 
-enum { RSA_BITS = 2048, PEM_MAX = 64 * 1024, STRING_MAX = 255 };
+enum { RSA_BITS = 2048, PEM_MAX = 64 * 1024 };
 
 const struct dkimkey_kind dkimkey_kinds[DKIMKEY_KINDS] = {
 	{ DKIM_RSA_SHA256, "opendkim", "opendkim.private", true },
@@ -85,15 +85,4 @@ int dkimkey_make(const struct dkimkey_kind *kind, const char *dir,
 	buf_free(&path);
 	buf_free(&pem);
 	return ret;
-}
-
-void dkimkey_quote(struct buf *out, const char *record)
-{
-	size_t n = strlen(record);
-
-	for (size_t i = 0; i < n; i += STRING_MAX) {
-		size_t len = n - i < STRING_MAX ? n - i : STRING_MAX;
-
-		buf_addf(out, "%s\"%.*s\"", i ? " " : "", (int)len, record + i);
-	}
 }

@@ -27,8 +27,4 @@ int dkimkey_load(const struct dkimkey_kind *kind, const char *dir,
 int dkimkey_make(const struct dkimkey_kind *kind, const char *dir,
 		 struct buf *err);
 
-/* Append a record's text as quoted strings of at most 255 bytes, as zone files
- * have it (RFC 1035 section 3.3.14). */
-void dkimkey_quote(struct buf *out, const char *record);
-
 #endif

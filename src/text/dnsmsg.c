@@ -8,7 +8,7 @@ enum {
 	HEADER_LEN = 12,
 	LABEL_MAX = 63,
 	POINTER = 0xc0,		/* the two bits that mark one */
-	FLAG_QR = 0x8000, FLAG_TC = 0x0200,
+	FLAG_QR = 0x8000, FLAG_AA = 0x0400, FLAG_TC = 0x0200,
 	OPCODE_MASK = 0x7800, RCODE_MASK = 0x000f,
 	RCODE_NXDOMAIN = 3,
 };
@@ -50,6 +50,44 @@ int dnsname_parse(const char *text, struct dnsname *name)
 bool dnsname_equal(const struct dnsname *a, const struct dnsname *b)
 {
 	return a->len == b->len && memcmp(a->wire, b->wire, a->len) == 0;
+}
+
+bool dnsname_is_within(const struct dnsname *name, const struct dnsname *zone)
+{
+	size_t at = 0;
+
+	if (name->len < zone->len)
+		return false;
+	/* only where a label begins */
+	while (at < (size_t)(name->len - zone->len))
+		at += 1 + name->wire[at];
+	return at + zone->len == name->len &&
+	       memcmp(name->wire + at, zone->wire, zone->len) == 0;
+}
+
+static void label_text(struct buf *out, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] <= ' ' || p[i] > '~')
+			buf_addf(out, "\\%03u", p[i]);
+		else if (strchr(".\\\"();@$", p[i]))
+			buf_addf(out, "\\%c", p[i]);
+		else
+			buf_addc(out, (char)p[i]);
+	}
+}
+
+void dnsname_text(struct buf *out, const struct dnsname *name)
+{
+	size_t at = 0;
+
+	if (name->len <= 1)
+		buf_addc(out, '.');
+	while (at + 1 < name->len) {
+		label_text(out, name->wire + at + 1, name->wire[at]);
+		buf_addc(out, '.');
+		at += 1 + name->wire[at];
+	}
 }
 
 /* ---- the packet, from *at on ------------------------------------------------ */
@@ -177,7 +215,8 @@ static const char *read_head(struct dnsmsg *m, const struct dnsname *name,
 	size_t at = 2;	/* c-ares has compared the id */
 
 	if (m->len < HEADER_LEN || !get_u16(m, &at, &flags) ||
-	    !get_u16(m, &at, &questions) || !get_u16(m, &at, &m->left))
+	    !get_u16(m, &at, &questions) || !get_u16(m, &at, &m->left) ||
+	    !get_u16(m, &at, &m->authority))
 		return "answer too short";
 	at = HEADER_LEN;
 	if (!(flags & FLAG_QR) || (flags & OPCODE_MASK))
@@ -191,6 +230,8 @@ static const char *read_head(struct dnsmsg *m, const struct dnsname *name,
 	*rcode = flags & RCODE_MASK;
 	if (*rcode && *rcode != RCODE_NXDOMAIN)
 		return rcode_text(*rcode);
+	m->authoritative = flags & FLAG_AA;
+	m->no_such_name = *rcode == RCODE_NXDOMAIN;
 	if (flags & FLAG_TC)
 		return "answer cut off";
 	if (m->left > DNSMSG_RECORDS_MAX)
@@ -295,6 +336,41 @@ bool dnsmsg_next(struct dnsmsg *m, struct dnsmsg_rr *rr)
 		return false;
 	rr->rdata = m->data + r.rdata;
 	rr->len = r.len;
+	return true;
+}
+
+bool dnsmsg_referral(struct dnsmsg *m)
+{
+	struct dnsmsg zone = *m;
+	struct record r;
+
+	if (m->no_such_name || m->count || m->authority > DNSMSG_RECORDS_MAX)
+		return false;
+	zone.at = m->end;
+	zone.left = m->authority;
+	zone.type = DNS_TYPE_NS;
+	for (size_t at = zone.at, i = 0; i < zone.left && !zone.count; i++) {
+		if (!get_record(m, &at, &r))
+			return false;
+		zone.owner = r.owner;
+		zone.count = r.type == DNS_TYPE_NS && r.class == DNS_CLASS_IN;
+	}
+	zone.count = 0;
+	count_records(&zone);
+	if (!zone.count)
+		return false;
+	*m = zone;
+	return true;
+}
+
+bool dnsmsg_name(const struct dnsmsg *m, const uint8_t **p, const uint8_t *end,
+		 struct dnsname *name)
+{
+	size_t at = (size_t)(*p - m->data);
+
+	if (!get_name(m, &at, name) || at > (size_t)(end - m->data))
+		return false;
+	*p = m->data + at;
 	return true;
 }
 

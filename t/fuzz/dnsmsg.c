@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "text/dnsmsg.h"
+#include "text/dnsmsg_data.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,6 +23,38 @@ static void check_name(const struct dnsname *name)
 	assert(at + 1u == name->len);
 }
 
+/* What can be read can be shown. */
+static void check_data(const struct dnsmsg *m, const struct dnsmsg_rr *rr)
+{
+	struct arena arena = ARENA_INIT;
+	struct buf text = BUF_INIT;
+	struct dns_data d;
+
+	if (dns_data_read(m, rr, &arena, &d) == 0) {
+		dns_data_show(&text, &d);
+		assert(text.len && strlen(text.data) == text.len);
+		assert(d.len <= rr->len);
+	}
+	buf_free(&text);
+	arena_free(&arena);
+}
+
+static void check_referral(struct dnsmsg m, const uint8_t *data, size_t n)
+{
+	struct dnsmsg_rr rr;
+	unsigned count = 0;
+
+	if (!dnsmsg_referral(&m))
+		return;
+	check_name(&m.owner);
+	while (dnsmsg_next(&m, &rr)) {
+		assert(rr.rdata > data && rr.rdata + rr.len <= data + n);
+		check_data(&m, &rr);
+		count++;
+	}
+	assert(count && count == m.count);
+}
+
 static void check_records(struct dnsmsg m, const uint8_t *data, size_t n)
 {
 	struct buf text = BUF_INIT;
@@ -31,6 +63,7 @@ static void check_records(struct dnsmsg m, const uint8_t *data, size_t n)
 
 	while (dnsmsg_next(&m, &rr)) {
 		assert(rr.rdata > data && rr.rdata + rr.len <= data + m.end);
+		check_data(&m, &rr);
 		buf_reset(&text);
 		if (dnsmsg_txt(&rr, &text) == 0)
 			assert(text.len < rr.len);
@@ -60,6 +93,8 @@ static enum dnsmsg_status parse(const uint8_t *data, size_t n, unsigned type,
 	if (status == DNSMSG_FOUND) {
 		assert(m.count);
 		check_records(m, copy, n);
+	} else if (status == DNSMSG_NONE) {
+		check_referral(m, copy, n);
 	}
 	free(copy);
 	return status;
@@ -77,6 +112,11 @@ static void check_packet(const uint8_t *data, size_t size, unsigned type,
 		assert(parse(data, n, type, asked, &cut_end) ==
 		       (n < end ? DNSMSG_BAD : status));
 }
+
+static const unsigned types[] = {
+	DNS_TYPE_A, DNS_TYPE_NS, DNS_TYPE_CNAME, DNS_TYPE_SOA, DNS_TYPE_MX,
+	DNS_TYPE_TXT, DNS_TYPE_AAAA, DNS_TYPE_SRV, DNS_TYPE_CAA,
+};
 
 /* The first line is the name asked for when it is one, the rest the packet. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -98,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		free(text);
 	}
-	check_packet(data, size, DNS_TYPE_TXT, &asked);
-	check_packet(data, size, DNS_TYPE_CNAME, &asked);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		check_packet(data, size, types[i], &asked);
 	return 0;
 }

@@ -1,41 +1,7 @@
 /* Names and answers of DNS. */
 #include "tap.h"
 
-#include "base/str.h"
-#include "text/dnsmsg.h"
-
-/* Packets are written as text: "|" ends a piece; a piece is a name
- * "=mail.example", hex bytes "c00c", or a string "'text". */
-static void add_piece(struct buf *b, const char *p, size_t n)
-{
-	struct dnsname name;
-	char text[300];
-	unsigned byte;
-
-	snprintf(text, sizeof(text), "%.*s", (int)n, p);
-	if (*text == '=') {
-		if (dnsname_parse(text + 1, &name) < 0)
-			name.len = 0;
-		buf_add(b, name.wire, name.len);
-	} else if (*text == '\'') {
-		buf_addc(b, (char)strlen(text + 1));
-		buf_adds(b, text + 1);
-	} else {
-		for (p = text; sscanf(p, " %2x", &byte) == 1;
-		     p += strspn(p, " ") + 2)
-			buf_addc(b, (char)byte);
-	}
-}
-
-static void add_pieces(struct buf *b, const char *text)
-{
-	while (*text) {
-		size_t n = strcspn(text, "|");
-
-		add_piece(b, text, n);
-		text += n + (text[n] == '|');
-	}
-}
+#include "dnspacket.h"
 
 /* ---- names ------------------------------------------------------------------ */
 
@@ -83,13 +49,55 @@ static void test_names(void)
 	tap_ok(!dnsname_equal(&a, &b), "other names differ");
 }
 
+static const struct {
+	const char *name, *zone;
+	bool within;
+} zones[] = {
+	{ "a.b.example", "b.example", true },
+	{ "b.example", "b.example", true },
+	{ "A.B.Example.", "b.example", true },
+	{ "ab.example", "b.example", false },
+	{ "b.example", "a.b.example", false },
+	{ "a.b.example", "a.example", false },
+	/* the zone's bytes inside a label: 1 "b" 7 "example" */
+	{ "x.a.b", "example", false },
+};
+
+static void test_zones(void)
+{
+	struct dnsname name, zone, root = { .len = 1 };
+
+	for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
+		dnsname_parse(zones[i].name, &name);
+		dnsname_parse(zones[i].zone, &zone);
+		tap_ok(dnsname_is_within(&name, &zone) == zones[i].within,
+		       "%s in %s", zones[i].name, zones[i].zone);
+		tap_ok(dnsname_is_within(&name, &root), "and in the root");
+	}
+	/* a label that ends as the zone begins */
+	name = (struct dnsname){ .len = 8, .wire = "\005a\003bcd" };
+	zone = (struct dnsname){ .len = 5, .wire = "\003bcd" };
+	tap_ok(!dnsname_is_within(&name, &zone), "only where a label begins");
+}
+
+static void test_name_text(void)
+{
+	struct dnsname name = { .len = 12,
+				.wire = "\005a.\\\377@\003b c" };
+	struct dnsname root = { .len = 1 };
+	struct buf b = BUF_INIT;
+
+	name.len = 11;
+	dnsname_text(&b, &name);
+	tap_is(b.data, "a\\.\\\\\\255\\@.b\\032c.", "odd bytes as text");
+	buf_reset(&b);
+	dnsname_text(&b, &root);
+	tap_is(b.data, ".", "the root as text");
+	buf_free(&b);
+}
+
 /* ---- answers ---------------------------------------------------------------- */
 
-/* id, flags, one question, N answers, x authority, y additional */
-#define HEAD(flags, answers) "1234 " flags " 0001 " answers " 0000 0000|"
-#define ASKED "=a.b|0010 0001|"		/* at 12: pointer c00c */
-#define TXT(ttl, len) "0010 0001 " ttl " " len "|"
-#define CNAME(ttl, len) "0005 0001 " ttl " " len "|"
 #define OK "8180"
 
 static const struct {
@@ -282,9 +290,99 @@ static void test_chain(unsigned n, bool good)
 	buf_free(&got);
 }
 
+/* ---- referrals ---------------------------------------------------------------- */
+
+#define NS(len) "0002 0001 00000100 " len "|"
+#define DOWN(flags, authority) "1234 " flags " 0001 0000 " authority " 0000|"
+
+static const struct {
+	const char *name, *packet;
+	const char *want;	/* "ZONE server server", or "-" */
+} referrals[] = {
+	{ "a referral", DOWN("8000", "0002") ASKED "c00e|" NS("0005") "=n.x|"
+	  "c00e|" NS("0005") "=m.x", "b. n.x. m.x." },
+	{ "only the records of one zone", DOWN("8000", "0003") ASKED
+	  "=o.x|" TXT("00000100", "0002") "'x|" "c00e|" NS("0005") "=n.x|"
+	  "=c|" NS("0005") "=m.x", "b. n.x." },
+	{ "no records", DOWN("8000", "0000") ASKED, "-" },
+	{ "records of another type", DOWN("8000", "0001") ASKED "c00e|"
+	  TXT("00000100", "0002") "'x", "-" },
+	{ "no such name", DOWN("8003", "0001") ASKED "c00e|" NS("0005") "=n.x",
+	  "-" },
+	{ "a broken record", DOWN("8000", "0001") ASKED "c00e|" NS("0006")
+	  "=n.x", "-" },
+	{ "a record is missing", DOWN("8000", "0002") ASKED "c00e|" NS("0005")
+	  "=n.x", "b. n.x." },
+	{ "too many records", DOWN("8000", "0101") ASKED "c00e|" NS("0005")
+	  "=n.x", "-" },
+};
+
+static void show_referral(struct dnsmsg *m, struct buf *out)
+{
+	struct dnsmsg_rr rr;
+	struct dnsname name;
+
+	if (!dnsmsg_referral(m)) {
+		buf_adds(out, "-");
+		return;
+	}
+	dnsname_text(out, &m->owner);
+	while (dnsmsg_next(m, &rr)) {
+		const uint8_t *p = rr.rdata;
+
+		buf_addc(out, ' ');
+		if (dnsmsg_name(m, &p, p + rr.len, &name))
+			dnsname_text(out, &name);
+		else
+			buf_adds(out, "broken");
+	}
+}
+
+static void test_referrals(void)
+{
+	struct dnsname asked;
+	struct dnsmsg m;
+	const char *why;
+
+	dnsname_parse("a.b", &asked);
+	for (size_t i = 0; i < ARRAY_LEN(referrals); i++) {
+		struct buf packet = BUF_INIT, got = BUF_INIT;
+
+		add_pieces(&packet, referrals[i].packet);
+		if (dnsmsg_parse(&m, packet.data, packet.len, &asked,
+				 DNS_TYPE_TXT, &why) == DNSMSG_NONE)
+			show_referral(&m, &got);
+		tap_is(got.data, referrals[i].want, referrals[i].name);
+		buf_free(&packet);
+		buf_free(&got);
+	}
+}
+
+static void test_flags(void)
+{
+	struct buf packet = BUF_INIT;
+	struct dnsname asked;
+	struct dnsmsg m;
+	const char *why;
+
+	dnsname_parse("a.b", &asked);
+	add_pieces(&packet, HEAD("8580", "0000") ASKED);
+	dnsmsg_parse(&m, packet.data, packet.len, &asked, DNS_TYPE_TXT, &why);
+	tap_ok(m.authoritative && !m.no_such_name, "AA");
+	buf_reset(&packet);
+	add_pieces(&packet, HEAD("8183", "0000") ASKED);
+	dnsmsg_parse(&m, packet.data, packet.len, &asked, DNS_TYPE_TXT, &why);
+	tap_ok(!m.authoritative && m.no_such_name, "NXDOMAIN without AA");
+	buf_free(&packet);
+}
+
 int main(void)
 {
 	test_names();
+	test_zones();
+	test_name_text();
+	test_referrals();
+	test_flags();
 	test_answers();
 	test_cuts();
 	test_chain(DNSMSG_CNAMES_MAX, true);
