@@ -245,6 +245,12 @@ const char *dkim_key_parse(struct dkim_key *k, const char *txt, size_t n)
 	return why;
 }
 
+bool dkim_key_equal(const struct dkim_key *a, const struct dkim_key *b)
+{
+	return a->algorithm == b->algorithm &&
+	       EVP_PKEY_eq(a->pkey, b->pkey) == 1;
+}
+
 /* RSASSA-PKCS1-v1_5 over a SHA-256 hash; init is EVP_PKEY_sign_init or
  * EVP_PKEY_verify_init. */
 static EVP_PKEY_CTX *rsa_context(const struct dkim_key *k,

@@ -41,6 +41,9 @@ void dkim_key_free(struct dkim_key *k);
  * key is of no use, as static text; then k is empty. */
 const char *dkim_key_parse(struct dkim_key *k, const char *txt, size_t n);
 
+/* Is it the same public key, whatever is said around it? */
+bool dkim_key_equal(const struct dkim_key *a, const struct dkim_key *b);
+
 /* Is sig (n bytes) the key's signature over a header's hash? */
 bool dkim_key_verify(const struct dkim_key *k,
 		     const unsigned char hash[DKIM_HASH_SIZE],
