@@ -1,9 +1,5 @@
 #include "net/resolver.h"
 
-/* newer ones prefer calls that Debian 12's does not have */
-#define CARES_NO_DEPRECATED
-#include <ares.h>
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +8,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "net/ares_lib.h"
 #include "text/dnsmsg.h"
 
 static const char RESOLV_CONF[] = "/etc/resolv.conf";
@@ -22,7 +19,6 @@ enum {
 	TRY_PARTS = 15, TRY_SHARE = 2,	/* 2 + 4 + 8 of 15 seconds */
 	BURST = 64,		/* queries sent before answers are read */
 	SOCKET_BYTES = 1 << 20,	/* for answers; the kernel gives less */
-	EDNS_SIZE = 1232,	/* fits every path without fragments */
 	ENTRY_COST = 256,	/* bytes that an entry takes beside its texts */
 };
 
@@ -318,34 +314,12 @@ static void take_answer(struct resolver_entry *e, const void *p, size_t n)
 	entry_finish(e, RESOLVER_FOUND, "");
 }
 
-static const struct {
-	int code;
-	enum resolver_status status;
-	const char *why;
-} outcomes[] = {
-	{ ARES_ENODATA, RESOLVER_NOT_FOUND, "no such record" },
-	{ ARES_ENOTFOUND, RESOLVER_NOT_FOUND, "no such name" },
-	{ ARES_EBADNAME, RESOLVER_NOT_FOUND, "not a domain name" },
-	{ ARES_EFORMERR, RESOLVER_FAILED, "server: the query is malformed" },
-	{ ARES_ESERVFAIL, RESOLVER_FAILED, "server failure" },
-	{ ARES_ENOTIMP, RESOLVER_FAILED, "server: query not supported" },
-	{ ARES_EREFUSED, RESOLVER_FAILED, "server: refused" },
-	{ ARES_EBADRESP, RESOLVER_FAILED, "malformed answer" },
-	{ ARES_ECONNREFUSED, RESOLVER_FAILED, "no server answers" },
-	{ ARES_ETIMEOUT, RESOLVER_FAILED, "no answer in time" },
-	{ ARES_EOF, RESOLVER_FAILED, "the server closed the connection" },
-	{ ARES_ENOMEM, RESOLVER_FAILED, "out of memory" },
-};
-
 static void take_outcome(struct resolver_entry *e, int code)
 {
-	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
-		if (outcomes[i].code == code) {
-			entry_finish(e, outcomes[i].status, outcomes[i].why);
-			return;
-		}
-	}
-	entry_finish(e, RESOLVER_FAILED, "the look-up failed");
+	const char *why;
+	bool not_found = ares_lib_not_found(code, &why);
+
+	entry_finish(e, not_found ? RESOLVER_NOT_FOUND : RESOLVER_FAILED, why);
 }
 
 /* c-ares has ended a look-up, perhaps one that nobody waits for any more. */
@@ -463,7 +437,7 @@ static int init_ares(struct channel *c, int flags)
 		.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | flags,
 		.timeout = (int)(r->secs * 1000. / TRY_PARTS * TRY_SHARE),
 		.tries = TRIES,
-		.ednspsz = EDNS_SIZE,
+		.ednspsz = DNS_EDNS_SIZE,
 		.socket_receive_buffer_size = SOCKET_BYTES,
 		.sock_state_cb = ares_wants_socket,
 		.sock_state_cb_data = c,
@@ -656,50 +630,18 @@ void resolver_forget(struct resolver *r, const char *name)
 
 /* ---- beginning and end ------------------------------------------------------- */
 
-/* "1.2.3.4", "1.2.3.4:53", "::1", "[::1]", "[::1]:53". */
-static int parse_server(const char *text, struct ares_addr_port_node *server)
-{
-	char addr[INET6_ADDRSTRLEN + 1];
-	const char *start = text, *end, *port = NULL;
-	uint64_t number = 53;
-
-	if (*text == '[') {
-		start++;
-		end = strchr(text, ']');
-		if (!end || (end[1] && end[1] != ':'))
-			return -1;
-		port = end[1] ? end + 2 : NULL;
-	} else {
-		end = strchr(text, ':');
-		if (end && !strchr(end + 1, ':'))
-			port = end + 1;	/* more colons: IPv6 alone */
-		else
-			end = text + strlen(text);
-	}
-	if ((size_t)(end - start) >= sizeof(addr))
-		return -1;
-	memcpy(addr, start, (size_t)(end - start));
-	addr[end - start] = '\0';
-	if (port && (str_to_u64(port, &number) < 0 || !number ||
-		     number > UINT16_MAX))
-		return -1;
-	server->udp_port = server->tcp_port = (int)number;
-	server->family = AF_INET;
-	if (*text != '[' && inet_pton(AF_INET, addr, &server->addr.addr4) == 1)
-		return 0;
-	server->family = AF_INET6;
-	return inet_pton(AF_INET6, addr, &server->addr.addr6) == 1 ? 0 : -1;
-}
-
 static int set_server(struct ares_addr_port_node *out, const char *server,
 		      struct buf *err)
 {
+	struct dns_address address;
+
 	memset(out, 0, sizeof(*out));
-	if (!server || !*server || parse_server(server, out) == 0)
+	if (!server || !*server)
 		return 0;
-	buf_setf(err, "expected the address of a DNS server, as 127.0.0.1, "
-		 "127.0.0.1:53 or [::1]:53, got \"%s\"", server);
-	return -1;
+	if (dns_address_parse(&address, server, DNS_PORT, err) < 0)
+		return -1;
+	ares_lib_node(out, &address);
+	return 0;
 }
 
 struct resolver *resolver_new(struct ev_loop *loop, const char *server,
