@@ -2,7 +2,9 @@
 """A small DNS server for tests: UDP and TCP on one loopback port.
 
     with DnsServer({"a.example": {"TXT": ["one", ("two ", "strings")],
-                                  "MX": [(10, "mx.a.example")], "ttl": 60},
+                                  "MX": [(10, "mx.a.example")], "ttl": 60,
+                                  "SRV": [(0, 1, 993, "a.example")],
+                                  "CAA": [(0, "issue", "ca.example")]},
                     "b.example": {"CNAME": "a.example"}}) as dns:
         ... dns.address ...             "127.0.0.1:49152"
         dns.zones["c.example"] = {"A": ["192.0.2.1"]}
@@ -15,6 +17,9 @@ What it is told about a name, "*" being all of them:
     delay[name]     answers after so many seconds
     truncate        a set: answers by UDP are cut off (TC), those by TCP not
     mangle[name]    a function from the answer's bytes to others
+    lame            a set: answers are not authoritative
+    delegations[zone]   names of other servers, to which it refers for all
+                    names of that zone; "*" does not stand for all here
 
 As a program: dnsserver.py [--listen ADDRESS:PORT] ZONEFILE, where a line is
 "NAME [TTL] TYPE DATA", # begins a comment, and SIGHUP reads it again. TXT data
@@ -31,11 +36,12 @@ import threading
 from collections import Counter
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16,
+         "AAAA": 28, "SRV": 33, "CAA": 257}
 OPT = 41
 SO_RCVBUFFORCE = 33     # socket.py does not name it
 _TYPE_NAMES = {v: k for k, v in TYPES.items()}
-_QR_AA_RA = 0x8480
+_QR_RA, _AA = 0x8080, 0x0400
 _TC = 0x0200
 
 
@@ -71,16 +77,32 @@ def pack_data(kind, value):
         return _pack_txt(value)
     if kind == "MX":
         return struct.pack(">H", value[0]) + pack_name(value[1])
+    if kind == "SRV":
+        return struct.pack(">3H", *value[:3]) + pack_name(value[3])
+    if kind == "CAA":
+        flags, tag, text = value
+        return bytes([flags, len(tag)]) + tag.encode() + text.encode()
+    if kind == "SOA":
+        primary, mailbox, *numbers = value
+        return pack_name(primary) + pack_name(mailbox) + \
+            struct.pack(">5I", *numbers)
     if kind in ("A", "AAAA"):
         return ipaddress.ip_address(value).packed
     return pack_name(value)
+
+
+def _pack_record(name, kind, ttl, value):
+    data = pack_data(kind, value)
+    return pack_name(name) + struct.pack(">HHIH", TYPES[kind], 1, ttl,
+                                         len(data)) + data
 
 
 class DnsServer:
     def __init__(self, zones=None, address="127.0.0.1", port=0):
         self.zones = dict(zones or {})
         self.rcode, self.delay, self.mangle = {}, {}, {}
-        self.silent, self.truncate = set(), set()
+        self.silent, self.truncate, self.lame = set(), set(), set()
+        self.delegations = {}
         self.queries = []       # (name, type, "udp" or "tcp"), in order
         self.tcp = socket.socket()
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -215,18 +237,29 @@ class DnsServer:
                     b"\0" + struct.pack(">HHIH", OPT, 1232, 0, 0))
         return 512, b""
 
+    def _delegation(self, name):
+        """Packed NS records of the zone that others serve, if name is in it."""
+        for zone, servers in self.delegations.items():
+            if name == zone or name.endswith("." + zone):
+                return [_pack_record(zone, "NS", 300, ns) for ns in servers]
+        return []
+
     def _answer(self, query, name, kind, end, proto):
         rcode, records = self._told(self.rcode, name), []
+        authority = self._delegation(name) if rcode is None else []
         if rcode is None:
-            rcode, records = self._look_up(name, kind)
+            rcode, records = (NOERROR, []) if authority else \
+                self._look_up(name, kind)
         size, opt = self._edns_size(query, end)
-        body = b"".join(records) + opt
-        flags, count = _QR_AA_RA, len(records)
+        body = b"".join(records + authority) + opt
+        flags, counts = _QR_RA, (len(records), len(authority))
+        if not authority and not {name, "*"} & self.lame:
+            flags |= _AA
         cut = name in self.truncate or "*" in self.truncate
         if proto == "udp" and (cut or end + len(body) > size):
-            flags, count, body = flags | _TC, 0, opt
+            flags, counts, body = flags | _TC, (0, 0), opt
         flags |= rcode | struct.unpack(">H", query[2:4])[0] & 0x0100
-        return query[:2] + struct.pack(">5H", flags, 1, count, 0,
+        return query[:2] + struct.pack(">5H", flags, 1, *counts,
                                        1 if opt else 0) + query[12:end] + body
 
     def _look_up(self, name, kind):
@@ -245,9 +278,7 @@ class DnsServer:
             if isinstance(values, str):
                 values = [values]
             for value in values:
-                data = pack_data(found, value)
-                records.append(pack_name(name) + struct.pack(
-                    ">HHIH", TYPES[found], 1, ttl, len(data)) + data)
+                records.append(_pack_record(name, found, ttl, value))
             if found == kind or name in seen or not values:
                 return NOERROR, records
             seen.add(name)
