@@ -569,36 +569,6 @@ def test_external(relay, w, authority):
     imap.logout()
 
 
-class Authority:
-    """Signs a certificate, as those do that browsers trust."""
-
-    def __init__(self, folder, *names):
-        def openssl(*words):
-            subprocess.run(["openssl", *words], check=True, cwd=folder,
-                           stderr=subprocess.DEVNULL)
-
-        os.makedirs(folder, exist_ok=True)
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-               "-nodes"]
-        openssl("req", "-x509", *key, "-subj", "/CN=Test CA", "-keyout",
-                "ca.key", "-out", "ca.pem", "-days", "30")
-        openssl("req", *key, "-subj", "/CN=x", "-keyout", "key.pem", "-out",
-                "request.pem")
-        write(folder + "/extensions", "basicConstraints=critical,CA:FALSE\n"
-              "extendedKeyUsage=serverAuth\nsubjectAltName=" +
-              ",".join("DNS:" + name for name in names) + "\n")
-        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem",
-                "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-                "-extfile", "extensions", "-out", "leaf.pem")
-        with open(folder + "/leaf.pem") as f:
-            self.leaf = f.read()
-        with open(folder + "/ca.pem") as f:
-            self.chain = self.leaf + f.read()
-        write(folder + "/chain.pem", self.chain)
-        self.files = folder + "/chain.pem " + folder + "/key.pem"
-        self.context = ssl.create_default_context(cafile=folder + "/ca.pem")
-
-
 def refused(relay):
     p = subprocess.run(relay.command("--render"), capture_output=True,
                        text=True, timeout=60)
@@ -610,7 +580,7 @@ def run_own(relay):
     for path, text in PAGES.items():
         write(relay.path("pages", path), text)
     names = [n + relay.domain for n in ("", "www.", "mta-sts.", "autoconfig.")]
-    authority = Authority(relay.path("ca"), *names)
+    authority = web.Authority(relay.path("ca"), *names)
     relay.configure()
     relay.set("www_folder", relay.path("pages"))
     relay.set("tls_external_cert_and_key", "/nowhere/full /nowhere/key")

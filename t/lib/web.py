@@ -8,8 +8,10 @@ is behind the pages.
 import http.client
 import http.server
 import json
+import os
 import socket
 import ssl
+import subprocess
 import threading
 
 TIMEOUT = 30
@@ -115,6 +117,38 @@ def plain(port, text):
         answer = http.client.HTTPResponse(s)
         answer.begin()
         return Answer(answer)
+
+
+class Authority:
+    """Signs a certificate, as those do that browsers trust."""
+
+    def __init__(self, folder, *names):
+        def openssl(*words):
+            subprocess.run(["openssl", *words], check=True, cwd=folder,
+                           stderr=subprocess.DEVNULL)
+
+        os.makedirs(folder, exist_ok=True)
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes"]
+        openssl("req", "-x509", *key, "-subj", "/CN=Test CA", "-keyout",
+                "ca.key", "-out", "ca.pem", "-days", "30")
+        openssl("req", *key, "-subj", "/CN=x", "-keyout", "key.pem", "-out",
+                "request.pem")
+        with open(folder + "/extensions", "w") as f:
+            f.write("basicConstraints=critical,CA:FALSE\n"
+                    "extendedKeyUsage=serverAuth\nsubjectAltName=" +
+                    ",".join("DNS:" + name for name in names) + "\n")
+        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem",
+                "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+                "-extfile", "extensions", "-out", "leaf.pem")
+        with open(folder + "/leaf.pem") as f:
+            self.leaf = f.read()
+        with open(folder + "/ca.pem") as f:
+            self.chain = self.leaf + f.read()
+        with open(folder + "/chain.pem", "w") as f:
+            f.write(self.chain)
+        self.files = folder + "/chain.pem " + folder + "/key.pem"
+        self.context = ssl.create_default_context(cafile=folder + "/ca.pem")
 
 
 class Backend(http.server.ThreadingHTTPServer):
