@@ -22,6 +22,7 @@ KINDS = [
     ("chat.example.org", "", "acme"),
     ("_chat.example.org", "", "self"),
     ("192.0.2.7", "", "self"),
+    (".".join(["x" * 60] * 4) + ".example", "", "acme"),
     ("chat.example.org", "tls_external_cert_and_key = /x/full /x/key",
      "external"),
     ("_chat.example.org", "tls_external_cert_and_key = /x/full /x/key",
@@ -216,7 +217,7 @@ try:
                    check=True, stderr=subprocess.DEVNULL)
     for kind, v6, iroh, pages in itertools.product(KINDS, IPV6, IROH, FOLDERS):
         domain, extra, mode = kind
-        name = ", ".join(filter(None, (domain, mode, v6[0], iroh[0],
+        name = ", ".join(filter(None, (domain[-30:], mode, v6[0], iroh[0],
                                        pages[0])))
         folder, said = render(domain, extra, v6[0], iroh[0], pages[0],
                               "max_message_size = 3000000")
@@ -232,7 +233,7 @@ try:
         check_headers(conf, mode, pages[1], name)
         check_server(conf, mode, domain, iroh[1], name)
         check_others(conf, mode, domain, v6[1], name)
-    for domain, extra, mode in KINDS[:3]:
+    for domain, extra, mode in KINDS[:4]:
         folder, _ = render(domain, extra)
         check_config_xml(folder, domain, domain)
         check_mta_sts(folder, domain, domain)

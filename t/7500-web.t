@@ -2,9 +2,7 @@
 """The web side of a relay, from outside: pages, /new, mail and pages on one
 port, what other programs look for, and what strangers are refused."""
 import concurrent.futures
-import http.client
 import imaplib
-import json
 import os
 import re
 import smtplib
@@ -154,6 +152,7 @@ def test_pages(relay):
     tap.is_(w.get("/", host="127.0.0.1").body, page.body,
             "nor does the name that is asked for")
     for path in ("/nothing", "/nothing/", "/nothing.html", "/.chatmail-www",
+                 "/en/.chatmail-www", "/en/x/../.chatmail-www",
                  "/newer", "/new.html", "/relayed", "/mxdeliv/x",
                  "/../../etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/x"):
         tap.ok(w.get(path).status in (400, 404), "%s: is not there" % path)
