@@ -11,6 +11,7 @@ import string
 import subprocess
 import sys
 import time
+import urllib.parse
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -342,7 +343,7 @@ def test_newemail_is_down(relay):
             "and it goes on when newemail does")
 
 
-# ---- what other programs look for ---------------------------------------------
+# ---- what other programs look for --------------------------------------------
 
 def test_discovery(relay):
     w = client(relay)
@@ -390,7 +391,7 @@ def test_redirects(relay):
     tap.is_(answer.status, 301, "also /.well-known/acme-challenge/ here")
 
 
-# ---- what is behind ------------------------------------------------------------
+# ---- what is behind ----------------------------------------------------------
 
 def test_mxdeliv(relay):
     w = client(relay)
@@ -442,7 +443,7 @@ def test_iroh(relay):
     backend.close()
 
 
-# ---- an operator's own pages and certificate -------------------------------------
+# ---- an operator's own pages and certificate ---------------------------------
 
 # path, Accept-Language, what comes
 LANGUAGES = [
@@ -465,7 +466,8 @@ LANGUAGES = [
     # what was chosen
     ("/en/", "de", "english"), ("/en/index.html", "de", "english"),
     ("/en/info.html", "de", "info"), ("/en/sub/", "fr", "sub"),
-    ("/en/info.html?lang=en", "de", "info"), ("/index.html?x=1", "de", "deutsch"),
+    ("/en/info.html?lang=en", "de", "info"),
+    ("/index.html?x=1", "de", "deutsch"),
     ("/de/", "fr", "deutsch"), ("/de/index.html", "en", "deutsch"),
     ("/de/", None, "deutsch"), ("/fr/sub/index.html", "de", "sous"),
     # no page
@@ -516,7 +518,8 @@ def test_own_pages(relay, w):
             "in the reader's language")
     for path in ("/%0d%0aX-Evil:%20y.html?lang=en", "/en/de/%0d%0aX-Evil:%20y",
                  "/%0aX-Evil:%20y/", "/sub%0d%0aX-Evil:%20y"):
-        tap.is_(w.get(path).header("X-Evil"), None, path + ": no header of ours")
+        tap.is_(w.get(path).header("X-Evil"), None,
+                path + ": no header of a stranger's")
     tap.is_(w.get("/.well-known/security.txt").text(), "contact",
             "/.well-known/ is shown")
     tap.is_({path: w.get(path).header("Content-Type") for path in (
@@ -594,9 +597,51 @@ def run_own(relay):
     test_own_pages(relay, w)
 
 
+SOURCES = {
+    "page-layout.html": '<html lang="{{ lang }}">{{ language_links }}'
+                        '<a id="info" href="info.html">{{ markdown_html }}',
+    "index.md": "# Home", "info.md": "# Info",
+    "de/index.md": "<!-- language: Deutsch -->\n# Start",
+    "de/info.md": "# Auskunft", "docs/x.md": "# X", "de/docs/x.md": "# Ix",
+}
+
+# what a reader of German does, the page's language then
+WALK = [
+    ("/", "de"), ("hreflang=en", "en"), ("id=info", "en"),
+    ("hreflang=de", "de"), ("id=info", "de"), ("hreflang=en", "en"),
+    ("hreflang=de", "de"), ("/info.html", "de"), ("hreflang=en", "en"),
+    ("/docs/x.html", "de"), ("hreflang=en", "en"), ("hreflang=de", "de"),
+    ("/en/", "en"), ("hreflang=de", "de"),
+]
+
+
+def test_walk(w):
+    """A browser that prefers German, on pages with a link to English."""
+    url, page = "https://relay/", ""
+    for step, want in WALK:
+        if "=" in step:
+            name, value = step.split("=")
+            step = next(a for a in re.findall(r"<a [^>]*>", page)
+                        if '%s="%s"' % (name, value) in a)
+            step = re.search('href="([^"]*)"', step)[1]
+        url = urllib.parse.urljoin(url, step)
+        answer = w.get(url[len("https://relay"):], accept_language="de,en")
+        if answer.status == 302:
+            url = urllib.parse.urljoin(url, answer.header("Location"))
+            answer = w.get(url[len("https://relay"):], accept_language="de,en")
+        page = answer.text()
+        tap.like(page, '<html lang="%s">' % want, "%s: %s" % (url, want))
+
+
 def run_acme(relay):
+    """ACME, and pages that are built."""
+    for path, text in SOURCES.items():
+        write(relay.path("pages", "src", path), text)
+    relay.configure()
+    relay.set("www_folder", relay.path("pages"))
     relay.start()
     w = client(relay)
+    test_walk(w)
     write(relay.path("acme/.well-known/acme-challenge/tok-en_1"), "tok.thumb")
     for path, status, text in (("tok-en_1", 200, "tok.thumb"),
                                ("other", 404, None), ("../../x", 301, None)):
