@@ -18,6 +18,7 @@ struct sandbox_port {
 	 * the client speaks first, NULL when nothing listens. */
 	const char *greeting;
 	const char *applet;	/* the role that listens, NULL: not ours */
+	bool proxied;		/* the server wants a PROXY line first */
 };
 extern const struct sandbox_port sandbox_ports[];
 extern const size_t sandbox_port_count;
@@ -28,7 +29,8 @@ struct sandbox_role {
 	const char *applet;
 	const char *socket;	/* name of its file in DIR/run, or NULL */
 	const char *var;	/* layout name of that, or NULL */
-	/* arguments; "@socket", "@ini" and "@dkim" (DIR/dkim) are put in */
+	/* arguments; "@socket", "@ini", "@dkim" (DIR/dkim) and "@dclogin"
+	 * (what the link needs here) are put in */
 	const char *args[6];
 	const char *user;	/* NULL: the owner of the mailboxes */
 };
@@ -86,6 +88,9 @@ int sandbox_run(struct sandbox *sb);
 
 /* A line of the common log. */
 void sandbox_log_line(struct sandbox *sb, const char *name, const char *line);
+
+/* Append what a dclogin link needs besides a server's: host and ports. */
+void sandbox_add_dclogin(struct buf *out, const struct sandbox *sb);
 
 /* When everything answers: DIR/sandbox.json, and the text for people. */
 void sandbox_announce(struct sandbox *sb, double secs);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "base/term.h"
 #include "relay/newaccount.h"
 #include "text/qr.h"
 
@@ -18,15 +19,20 @@ static unsigned port_of(const struct sandbox *sb, const char *name)
 }
 
 /* For an IPv4 relay the link has the address already. */
+void sandbox_add_dclogin(struct buf *out, const struct sandbox *sb)
+{
+	if (!sb->relay->is_ipv4)
+		buf_adds(out, "&ih=127.0.0.1&sh=127.0.0.1");
+	buf_addf(out, "&ip=%u&is=ssl&sp=%u&ss=ssl", port_of(sb, "imaps"),
+		 port_of(sb, "smtps"));
+}
+
 static void add_dclogin(struct buf *out, const struct sandbox *sb,
 			const struct newaccount *account)
 {
 	struct buf ports = BUF_INIT;
 
-	if (!sb->relay->is_ipv4)
-		buf_adds(&ports, "&ih=127.0.0.1&sh=127.0.0.1");
-	buf_addf(&ports, "&ip=%u&is=ssl&sp=%u&ss=ssl", port_of(sb, "imaps"),
-		 port_of(sb, "smtps"));
+	sandbox_add_dclogin(&ports, sb);
 	newaccount_dclogin(out, account, sb->relay, ports.data);
 	buf_free(&ports);
 }
@@ -60,10 +66,16 @@ static void add_ports(struct buf *out, const struct sandbox *sb)
 	buf_addc(out, '}');
 }
 
+/* Of the pages. */
+static void add_url(struct buf *out, const struct sandbox *sb)
+{
+	buf_addf(out, "https://127.0.0.1:%u/", port_of(sb, "https"));
+}
+
 static void write_json(struct sandbox *sb, const char *dclogin,
 		       const struct newaccount *account)
 {
-	struct buf out = BUF_INIT, path = BUF_INIT;
+	struct buf out = BUF_INIT, path = BUF_INIT, url = BUF_INIT;
 
 	buf_addc(&out, '{');
 	add_pair(&out, "domain", sb->relay->mail_domain_bare);
@@ -75,6 +87,8 @@ static void write_json(struct sandbox *sb, const char *dclogin,
 	add_pair(&out, "address", account->email.data);
 	add_pair(&out, "password", account->password.data);
 	add_pair(&out, "dclogin", dclogin);
+	add_url(&url, sb);
+	add_pair(&out, "url", url.data);
 	buf_addf(&out, "\"pid\":%ld,\"base\":%u,", (long)getpid(), sb->base);
 	add_ports(&out, sb);
 	buf_adds(&out, "}\n");
@@ -83,18 +97,22 @@ static void write_json(struct sandbox *sb, const char *dclogin,
 		sandbox_log_line(sb, "sandbox", strerror(errno));
 	buf_free(&out);
 	buf_free(&path);
+	buf_free(&url);
 }
 
 static void print_text(const struct sandbox *sb, const char *dclogin)
 {
-	struct buf qr = BUF_INIT, err = BUF_INIT;
+	struct buf qr = BUF_INIT, url = BUF_INIT, err = BUF_INIT;
 
+	add_url(&url, sb);
 	if (*dclogin)
-		qr_add_text(&qr, dclogin, &err);
+		qr_add_text(&qr, dclogin, term_has_colour(STDOUT_FILENO),
+			    &err);
 	printf("\n"
 	       "  Relay          %s\n"
 	       "  Configuration  %s (read at the start)\n"
 	       "  Log            %s/log\n"
+	       "  Pages          %s\n"
 	       "  IMAP           127.0.0.1:%u TLS, 127.0.0.1:%u STARTTLS\n"
 	       "  Submission     127.0.0.1:%u TLS, 127.0.0.1:%u STARTTLS\n"
 	       "  From relays    127.0.0.1:%u STARTTLS\n"
@@ -102,12 +120,13 @@ static void print_text(const struct sandbox *sb, const char *dclogin)
 	       "  A new account, for an app on this machine:\n\n"
 	       "%s\n\n%s\n"
 	       "  Ctrl-C stops everything.\n\n",
-	       sb->relay->mail_domain_bare, sb->ini, sb->dir,
+	       sb->relay->mail_domain_bare, sb->ini, sb->dir, url.data,
 	       port_of(sb, "imaps"), port_of(sb, "imap"),
 	       port_of(sb, "smtps"), port_of(sb, "submission"),
 	       port_of(sb, "smtp"), dclogin, qr.data);
 	fflush(stdout);
 	buf_free(&qr);
+	buf_free(&url);
 	buf_free(&err);
 }
 

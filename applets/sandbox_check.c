@@ -33,8 +33,13 @@ const struct sandbox_port sandbox_ports[] = {
 	{ "metrics", "dovecot_metrics_port", 94, NULL, NULL },
 	/* nothing listens here unless a test does: no push leaves the host */
 	{ "notifications", NULL, 90, NULL, NULL },
-	{ "https", NULL, 44, NULL, NULL },
-	{ "http", NULL, 46, NULL, NULL },
+	{ "https", "https_port", 44, "", NULL },
+	{ "http", "http_port", 46, "", NULL },
+	{ "nginx_https", "nginx_https_port", 47, "", NULL, .proxied = true },
+	{ "nginx_smtps", "nginx_smtps_port", 48, "", NULL, .proxied = true },
+	{ "nginx_imaps", "nginx_imaps_port", 49, "", NULL, .proxied = true },
+	{ "nginx_metrics", "nginx_metrics_port", 95, NULL, NULL },
+	{ "iroh", "iroh_port", 40, NULL, NULL },
 };
 const size_t sandbox_port_count = ARRAY_LEN(sandbox_ports);
 
@@ -48,8 +53,8 @@ const struct sandbox_role sandbox_roles[] = {
 	{ "filter-out", "filtermail", NULL, NULL, { "@ini", "outgoing" },
 	  NULL },
 	{ "filter-in", "filtermail", NULL, NULL, { "@ini", "incoming" }, NULL },
-	{ "newemail", "newemail", "newemail.socket", NULL,
-	  { "--socket", "@socket", "@ini" }, NULL },
+	{ "newemail", "newemail", "newemail.socket", "newemail_socket",
+	  { "--socket", "@socket", "--dclogin", "@dclogin", "@ini" }, NULL },
 	/* Postfix's own processes have to get at the socket */
 	{ "dkim", "dkim", "dkim/dkim.socket", "dkim_milter",
 	  { "--socket", "@socket", "--keys", "@dkim", "@ini" }, "postfix" },
@@ -65,7 +70,7 @@ static void check(const char *const *argv, bool silent, struct buf *output)
 
 	if (proc_find(argv[0], &file) < 0)
 		die("%s is not installed: apt install postfix dovecot-imapd "
-		    "dovecot-lmtpd", argv[0]);
+		    "dovecot-lmtpd nginx", argv[0]);
 	spec.file = file.data;
 	code = proc_run(&spec, output, &err);
 	if (code < 0)
@@ -85,6 +90,7 @@ void sandbox_check_programs(void)
 		{ "postfix", "postfix" },
 		{ "dovecot", "dovecot-imapd dovecot-lmtpd" },
 		{ "unbound", "unbound" },
+		{ "nginx", "nginx libnginx-mod-stream" },
 	};
 	struct buf missing = BUF_INIT, file = BUF_INIT;
 
@@ -104,6 +110,7 @@ void sandbox_check_configurations(struct sandbox *sb)
 {
 	const char *postfix = sandbox_path(sb, "postfix");
 	const char *dovecot = sandbox_path(sb, "dovecot/dovecot.conf");
+	const char *nginx = sandbox_path(sb, "nginx/nginx.conf");
 	struct buf output = BUF_INIT;
 
 	check((const char *[]) { "postfix", "-c", postfix, "check", NULL },
@@ -114,6 +121,9 @@ void sandbox_check_configurations(struct sandbox *sb)
 	buf_reset(&output);
 	check((const char *[]) { "doveconf", "-c", dovecot, "-n", NULL },
 	      false, &output);
+	buf_reset(&output);
+	check((const char *[]) { "nginx", "-c", nginx, "-t", "-q", "-e",
+				 "stderr", NULL }, true, &output);
 	buf_free(&output);
 }
 

@@ -13,7 +13,7 @@
 #include "applet.h"
 
 enum { CHILDREN_MAX = 16, PROBES_MAX = 32, DEATHS_MAX = 5,
-       READY_PATIENCE = 60, INOTIFY_ENOUGH = 1024 };
+       READY_PATIENCE = 60, INOTIFY_ENOUGH = 1024, ARGS_MAX = 6 };
 
 struct run {
 	struct sandbox *sb;
@@ -179,7 +179,8 @@ static void add_probes(struct run *r)
 	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
-		if (!p->greeting || (p->applet && !applet_find(p->applet)))
+		if (!p->greeting || p->proxied ||
+		    (p->applet && !applet_find(p->applet)))
 			continue;
 		probe_add(r, (struct probe) {
 			.name = p->name, .greeting = p->greeting,
@@ -212,6 +213,17 @@ static struct child *child_new(struct run *r, const char *name)
 	return c;
 }
 
+static const char *dclogin_query(struct run *r)
+{
+	struct buf query = BUF_INIT;
+	const char *copy;
+
+	sandbox_add_dclogin(&query, r->sb);
+	copy = arena_strdup(&r->arena, query.data);
+	buf_free(&query);
+	return copy;
+}
+
 static void start_role(struct run *r, const struct sandbox_role *role)
 {
 	const char **argv = arena_alloc(&r->arena,
@@ -234,6 +246,8 @@ static void start_role(struct run *r, const struct sandbox_role *role)
 					   role->socket);
 		else if (strcmp(arg, "@dkim") == 0)
 			arg = arena_printf(&r->arena, "%s/dkim", r->sb->dir);
+		else if (strcmp(arg, "@dclogin") == 0)
+			arg = dclogin_query(r);
 		argv[n++] = arg;
 	}
 	c = child_new(r, role->name);
@@ -245,48 +259,58 @@ static void start_role(struct run *r, const struct sandbox_role *role)
 }
 
 static void start_program(struct run *r, const char *name, const char *file,
-			  const char *const args[3])
+			  const char *const args[ARGS_MAX])
 {
-	const char **argv = arena_alloc(&r->arena, 5 * sizeof(*argv));
+	const char **argv = arena_alloc(&r->arena,
+					(ARGS_MAX + 2) * sizeof(*argv));
 	struct child *c = child_new(r, name);
 
 	argv[0] = strrchr(file, '/') + 1;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < ARGS_MAX; i++)
 		argv[1 + i] = args[i];
 	c->spec.argv = argv;
 	c->spec.file = file;
-	/* Postfix's master forgets to die with us, and Dovecot leaves its
-	 * processes with open sessions behind */
+	/* Postfix's master forgets to die with us, Dovecot leaves its
+	 * processes with open sessions behind, nginx its workers */
 	c->spec.guarded = true;
 	supervisor_add(&r->s, c);
+}
+
+static const char *program(struct run *r, const char *name)
+{
+	struct buf file = BUF_INIT;
+	const char *copy;
+
+	if (proc_find(name, &file) < 0)
+		bug("%s has gone", name);
+	copy = arena_strdup(&r->arena, file.data);
+	buf_free(&file);
+	return copy;
 }
 
 /* dovecot -F and Postfix's master stay in the foreground; master would be a
  * grandchild of "postfix start-fg". Its -s keeps stdout for the log. */
 static void start_all(struct run *r)
 {
-	const char *dir = r->sb->dir;
-	struct buf file = BUF_INIT;
-	char *conf = arena_printf(&r->arena, "%s/dovecot/dovecot.conf", dir);
+	struct sandbox *sb = r->sb;
+	const char *master = arena_printf(&r->arena, "%s/master",
+					  sb->daemon_dir);
 
 	for (size_t i = 0; i < sandbox_role_count; i++)
 		start_role(r, &sandbox_roles[i]);
-	if (proc_find("dovecot", &file) < 0)
-		bug("dovecot has gone");
-	start_program(r, "dovecot", arena_strdup(&r->arena, file.data),
-		      (const char *[]) { "-F", "-c", conf });
-	start_program(r, "postfix", arena_printf(&r->arena, "%s/master",
-						 r->sb->daemon_dir),
-		      (const char *[]) { "-c",
-			arena_printf(&r->arena, "%s/postfix", dir), "-s" });
-	buf_reset(&file);
-	if (proc_find("unbound", &file) < 0)
-		bug("unbound has gone");
-	start_program(r, "unbound", arena_strdup(&r->arena, file.data),
-		      (const char *[]) { "-d", "-c",
-			arena_printf(&r->arena, "%s/unbound/sandbox.conf",
-				     dir) });
-	buf_free(&file);
+	start_program(r, "dovecot", program(r, "dovecot"),
+		      (const char *[ARGS_MAX]) { "-F", "-c",
+			sandbox_path(sb, "dovecot/dovecot.conf") });
+	start_program(r, "postfix", master,
+		      (const char *[ARGS_MAX]) { "-c",
+			sandbox_path(sb, "postfix"), "-s" });
+	start_program(r, "unbound", program(r, "unbound"),
+		      (const char *[ARGS_MAX]) { "-d", "-c",
+			sandbox_path(sb, "unbound/sandbox.conf") });
+	start_program(r, "nginx", program(r, "nginx"),
+		      (const char *[ARGS_MAX]) { "-c",
+			sandbox_path(sb, "nginx/nginx.conf"), "-e", "stderr",
+			"-g", "daemon off;" });
 }
 
 /* Without a watch of its own a connection in IDLE looks every 30 seconds. */

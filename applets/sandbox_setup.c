@@ -14,11 +14,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "relay/reload.h"
+#include "relay/www.h"
 #include "applet.h"
 
 enum {
 	BASE_DEFAULT = 14300,
 	PORTS_USED = 100,
+	HTTPS_OFFSET = 44,
 	UNIX_PATH_MAX = 107,	/* sockaddr_un without its NUL */
 };
 
@@ -202,6 +204,22 @@ static void layout_program(struct sandbox *sb)
 			 self);
 }
 
+static void layout_nginx(struct sandbox *sb)
+{
+	struct layout *l = &sb->layout;
+
+	layout_setf(l, "nginx_config_dir", "%s/nginx", sb->dir);
+	layout_setf(l, "nginx_temp_dir", "%s/nginx/temp", sb->dir);
+	layout_setf(l, "nginx_pid", "%s/run/nginx.pid", sb->dir);
+	layout_setf(l, "nginx_error_log", "stderr");
+	layout_setf(l, "nginx_user", "%s",
+		    getpwnam("www-data") ? "www-data" : "nobody");
+	layout_setf(l, "nginx_workers", "1");
+	layout_setf(l, "www_root", "%s/www", sb->dir);
+	layout_setf(l, "acme_webroot", "%s/acme", sb->dir);
+	layout_setf(l, "https_url_port", ":%u", sb->base + HTTPS_OFFSET);
+}
+
 static void fill_layout(struct sandbox *sb)
 {
 	struct layout *l = &sb->layout;
@@ -209,8 +227,10 @@ static void fill_layout(struct sandbox *sb)
 	layout_init(l, sb->relay);
 	layout_program(sb);
 	layout_setf(l, "listen_address", "127.0.0.1");
-	layout_setf(l, "tls_cert_path", "%s/tls/cert.pem", sb->dir);
-	layout_setf(l, "tls_key_path", "%s/tls/key.pem", sb->dir);
+	if (sb->relay->tls_mode != TLS_EXTERNAL) {
+		layout_setf(l, "tls_cert_path", "%s/tls/cert.pem", sb->dir);
+		layout_setf(l, "tls_key_path", "%s/tls/key.pem", sb->dir);
+	}
 	layout_setf(l, "postfix_config_dir", "%s/postfix", sb->dir);
 	layout_setf(l, "postfix_queue_dir", "%s/spool", sb->dir);
 	layout_setf(l, "postfix_data_dir", "%s/postfix-data", sb->dir);
@@ -225,6 +245,7 @@ static void fill_layout(struct sandbox *sb)
 	layout_setf(l, "dovecot_instance", "chatmail-sandbox-%u", sb->base);
 	layout_setf(l, "dovecot_log", "/dev/stderr");
 	layout_setf(l, "imap_login_processes", "1");
+	layout_nginx(sb);
 	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
@@ -267,6 +288,7 @@ static void make_dirs(struct sandbox *sb)
 		/* roles of several users put their sockets there */
 		{ "run/metrics", 01777, NULL },
 		{ "unbound", 0755, NULL }, { "dkim", 0700, "postfix" },
+		{ "nginx", 0755, NULL }, { "nginx/temp", 0755, NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
@@ -291,15 +313,43 @@ static void make_transport(struct sandbox *sb)
 		write_file(path, text, sizeof(text) - 1);
 }
 
+static void check_file(const struct sandbox *sb, const char *path)
+{
+	if (access(path, R_OK) < 0)
+		die("%s: tls_external_cert_and_key: %s: %s", sb->ini, path,
+		    strerror(errno));
+}
+
+/* Of the operator, or ours. */
 static void make_certificate(const struct sandbox *sb)
 {
 	struct buf err = BUF_INIT;
 
+	if (sb->relay->tls_mode == TLS_EXTERNAL) {
+		check_file(sb, sb->relay->tls_cert_path);
+		check_file(sb, sb->relay->tls_key_path);
+		return;
+	}
 	if (sandbox_certificate(sb->relay->mail_domain_bare,
 				layout_need(&sb->layout, "tls_cert_path"),
 				layout_need(&sb->layout, "tls_key_path"),
 				&err) < 0)
 		die("%s", err.data);
+	buf_free(&err);
+}
+
+static void make_pages(struct sandbox *sb)
+{
+	const struct www_options options = {
+		.output = layout_need(&sb->layout, "www_root"),
+	};
+	struct buf warnings = BUF_INIT, err = BUF_INIT;
+
+	if (www_build(sb->relay, &options, &warnings, &err) == WWW_ERROR)
+		die("%s", err.data);
+	if (warnings.len > 0)
+		log_warn("%s", str_trim(warnings.data));
+	buf_free(&warnings);
 	buf_free(&err);
 }
 
@@ -318,7 +368,9 @@ static void backdate(const char *path)
 /* Templates of the directories that there are in DIR. */
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
-	static const char *const dirs[] = { "postfix/", "dovecot/", "unbound/" };
+	static const char *const dirs[] = {
+		"postfix/", "dovecot/", "unbound/", "nginx/",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (str_starts(name, dirs[i]))
@@ -368,13 +420,14 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	sandbox_set_peers(sb);
 	sandbox_set_dkim(sb);
 	make_certificate(sb);
+	make_pages(sb);
 	render(sb);
 	sandbox_check_configurations(sb);
 }
 
 void sandbox_render_server(struct sandbox *sb, const char *dir)
 {
-	static const char *const names[] = { "postfix", "dovecot" };
+	static const char *const names[] = { "postfix", "dovecot", "nginx" };
 
 	open_dir(sb, dir);
 	if (!sb->base)

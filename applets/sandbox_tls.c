@@ -121,8 +121,8 @@ static int set_fields(X509 *cert, EVP_PKEY *key, const char *domain)
 	if (is_address(domain))
 		buf_addf(&san, "IP:%s", domain);
 	else
-		buf_addf(&san, "DNS:%s,DNS:www.%s,DNS:mta-sts.%s", domain,
-			 domain, domain);
+		buf_addf(&san, "DNS:%s,DNS:www.%s,DNS:mta-sts.%s,"
+			 "DNS:autoconfig.%s", domain, domain, domain, domain);
 	buf_adds(&san, ",DNS:localhost,IP:127.0.0.1");
 	/* A subject is at most 64 bytes long (RFC 5280 ub-common-name); who
 	 * checks names looks at the extension. */

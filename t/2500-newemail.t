@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """newemail: what POST /new answers, as CGI and over SCGI."""
+import html.parser
 import json
 import os
 import re
@@ -191,6 +192,178 @@ def check_account(account, domain, has_url, hosts):
         parse_qs(m[2])["p"] == [account["password"]]
 
 
+BROWSER = ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,"
+           "image/webp,*/*;q=0.8")
+
+# Accept, whether a GET with it gets a page
+WANTS = [
+    (None, False), ("", False), ("*/*", False), ("application/json", False),
+    ("application/json, image/svg+xml", False), (BROWSER, True),
+    ("text/html", True), ("text/html, */*;q=0.01", True),
+    ("text/html, */*", True), ("text/html, application/json", False),
+    ("text/html;q=0.8, application/json", False),
+    ("text/html;q=0.5, */*", False), ("text/*", True), ("text/html;q=0", False),
+    ("text/plain", False),
+]
+
+
+class Page(html.parser.HTMLParser):
+    """What a page consists of; fails on what the policy of the pages forbids
+    and on tags that do not fit together."""
+    VOID = {"meta", "link", "img", "path", "rect"}
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.links, self.tags, self.text = [], [], [], ""
+        self.lang, self.wrong = None, []
+        self.feed(text)
+        self.close()
+        if self.open:
+            self.wrong.append(f"not closed: {self.open}")
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        if tag == "html":
+            self.lang = attrs.get("lang")
+        if tag == "a":
+            self.links.append(attrs["href"])
+        if tag in ("script", "style") or "style" in attrs or \
+                any(name.startswith("on") for name in attrs):
+            self.wrong.append(f"not allowed: {tag} {attrs}")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}> fits nowhere")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def svg_rows(svg):
+    """The modules of a QR code, "#" for a dark one."""
+    width = int(re.search(r'viewBox="0 0 (\d+) \1"', svg)[1])
+    rows = [[" "] * width for _ in range(width)]
+    for x, y, n in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", svg):
+        for i in range(int(n)):
+            rows[int(y)][int(x) + i] = "#"
+    return ["".join(row) for row in rows]
+
+
+def is_qr(svg, text):
+    """Does a scanner read the text from the picture?"""
+    rows = svg_rows(svg)
+    if not shutil.which("zbarimg"):
+        return len(rows) > 20
+    with open(f"{top}/code.pbm", "w") as f:
+        f.write(f"P1\n{4 * len(rows)} {4 * len(rows)}\n")
+        for row in rows:
+            line = " ".join("1" if c == "#" else "0" for c in row
+                            for _ in range(4))
+            f.write((line + "\n") * 4)
+    r = subprocess.run(["zbarimg", "-q", "--raw", f"{top}/code.pbm"],
+                       capture_output=True, text=True, timeout=20)
+    return r.stdout == text + "\n"
+
+
+def test_qr():
+    for domain, _, has_url, _ in DOMAINS:
+        write_ini(domain)
+        for accept, wants in (("image/svg+xml", True),
+                              ("application/json, image/svg+xml", True),
+                              ("application/json,IMAGE/SVG+XML;q=0.1", True),
+                              ("image/svg+xml;q=0", False), ("image/*", False),
+                              ("*/*", False), (None, False)):
+            env = {"HTTP_ACCEPT": accept} if accept else {}
+            status, headers, body, _ = cgi(env=env)
+            account = json.loads(body)
+            tap.is_((status, headers["content-type"], "qr_svg" in account),
+                    ("200", "application/json", wants and has_url),
+                    f"{domain}, Accept: {accept}: qr_svg")
+            if "qr_svg" in account:
+                tap.ok(is_qr(account["qr_svg"], account["dclogin_url"]),
+                       "which is the code of dclogin_url")
+
+
+def test_page():
+    for domain, behind_at, _, hosts in DOMAINS[1:]:
+        write_ini(domain)
+        for accept, wants in WANTS:
+            env = {} if accept is None else {"HTTP_ACCEPT": accept}
+            status, headers, body, _ = cgi("GET", env)
+            kind = "text/html; charset=utf-8" if wants else "application/json"
+            tap.is_((status, headers["content-type"],
+                     headers["cache-control"]), ("200", kind, "no-store"),
+                    f"{domain}: GET, Accept: {accept}: {kind}")
+        status, headers, body, _ = cgi("POST", {"HTTP_ACCEPT": BROWSER})
+        tap.is_(headers["content-type"], "application/json",
+                f"{domain}: POST gets JSON whatever it accepts")
+        status, headers, body, r = cgi("GET", {"HTTP_ACCEPT": BROWSER})
+        text = body.decode()
+        page = Page(text)
+        tap.is_((page.wrong, page.lang, page.tags.count("svg")), ([], "en", 1),
+                f"{domain}: the page is whole, and allowed by the policy")
+        links = [a for a in page.links if a.startswith("dclogin:")]
+        account = {"email": unquote(links[0][8:].split("?")[0]),
+                   "password": unquote(links[0].split("p=")[1].split("&")[0]),
+                   "dclogin_url": links[0]}
+        tap.ok(links == [links[0]] * 2 and
+               check_account(account, behind_at, True, hosts) and
+               account["email"] in page.text, "with address and link")
+        svg = re.search(r"<svg.*</svg>", text, re.S)[0]
+        tap.ok(is_qr(svg, links[0]), "and its QR code")
+        tap.ok(account["password"] not in page.text and
+               r.stderr == b"", "the password is not shown or logged")
+    write_ini("chat.example")
+    tap.is_(cgi("GET", {"HTTP_ACCEPT": BROWSER})[0], "301",
+            "where browsers accept the certificate, an app is opened")
+
+
+# Accept-Language, the page's language
+LANGUAGES = [
+    (None, "en"), ("", "en"), ("de", "de"), ("de-AT,de;q=0.9,en;q=0.8", "de"),
+    ("en-US,en;q=0.9,de;q=0.8", "en"), ("fr,de;q=0.2", "de"), ("xx", "en"),
+    ("de;q=0.5,en;q=0.5", "en"), ("en;q=0.4,de;q=0.5", "de"),
+    ("../../etc/passwd", "en"), ("d", "en"),
+]
+
+
+def test_page_language():
+    write_ini("_chat.example")
+    for language, want in LANGUAGES:
+        env = {"HTTP_ACCEPT": BROWSER}
+        if language is not None:
+            env["HTTP_ACCEPT_LANGUAGE"] = language
+        page = Page(cgi("GET", env)[2].decode())
+        tap.is_((page.lang, page.wrong), (want, []),
+                f"Accept-Language: {language}: {want}")
+    open(nocreate, "w").close()
+    for language, what in ("en", "No address"), ("de", "keine Adresse"):
+        status, headers, body, _ = cgi("GET", {
+            "HTTP_ACCEPT": BROWSER, "HTTP_ACCEPT_LANGUAGE": language})
+        page = Page(body.decode())
+        tap.is_((status, page.lang, page.wrong, what in page.text,
+                 "does not create new addresses" in page.text),
+                ("503", language, [], True, True),
+                f"no address: a page says why, {language}")
+    os.unlink(nocreate)
+
+
+def test_dclogin_query():
+    write_ini("_chat.example")
+    extra = "&ip=2993&is=ssl"
+    account = json.loads(cgi(args=["newemail", "--dclogin", extra, ini])[2])
+    tap.like(account["dclogin_url"], "&v=1&ip=2993&is=ssl&ic=3",
+             "--dclogin adds to the link")
+
+
 def test_settings():
     write_ini("chat.example", "username_min_length = 3\n"
               "username_max_length = 20\npassword_min_length = 30\n")
@@ -276,6 +449,17 @@ def test_scgi():
         tap.is_(split_response(ask(scgi({"REQUEST_METHOD": "PUT"})))[0],
                 "405", "SCGI: PUT")
         tap.is_(split_response(ask(scgi({})))[0], "200", "SCGI: no method")
+        get = {"REQUEST_METHOD": "GET", "HTTP_ACCEPT_LANGUAGE": "de"}
+        _, headers, body = split_response(ask(scgi({**get, "HTTP_ACCEPT":
+                                                    BROWSER})))
+        tap.ok(headers["content-type"].startswith("text/html") and
+               Page(body.decode()).lang == "de", "SCGI: a page")
+        _, headers, body = split_response(ask(scgi({**get, "HTTP_ACCEPT":
+                                                    ""})))
+        tap.ok("qr_svg" not in json.loads(body), "SCGI: an empty Accept: JSON")
+        _, headers, body = split_response(ask(scgi({**POST, "HTTP_ACCEPT":
+                                                    "image/svg+xml"})))
+        tap.ok("qr_svg" in json.loads(body), "SCGI: the QR code")
         tap.is_(split_response(ask(scgi(POST, b"x" * 4096)))[0], "200",
                 "SCGI: a body of 4 KB")
         tap.is_(split_response(ask(scgi(POST, b"", 4097)))[0], "413",

@@ -17,6 +17,8 @@ static const struct {
 	{ "doveauth_socket", "/run/doveauth/doveauth.socket" },
 	{ "lastlogin_socket", "/run/chatmail-lastlogin/lastlogin.socket" },
 	{ "metadata_socket", "/run/chatmail-metadata/metadata.socket" },
+	{ "newemail_socket", "/run/chatmail-newemail/newemail.socket" },
+	{ "metrics_socket", "/run/chatmail-metrics/metrics.socket" },
 	/* as Postfix sees it; "" = mail is neither signed nor verified */
 	{ "dkim_milter", "" },
 
@@ -50,6 +52,28 @@ static const struct {
 	{ "imap_login_processes", "10" },	/* at least one a CPU */
 	/* only for a Dovecot without the notification delay */
 	{ "imap_hibernate", "false" },
+
+	{ "nginx_config_dir", "/etc/nginx" },
+	{ "nginx_mime_types", "/etc/nginx/mime.types" },
+	{ "nginx_stream_module",		/* "" = built in */
+	  "/usr/lib/nginx/modules/ngx_stream_module.so" },
+	{ "nginx_user", "www-data" },		/* nginx on Alpine */
+	{ "nginx_workers", "auto" },
+	{ "nginx_pid", "/run/nginx.pid" },
+	{ "nginx_error_log", "syslog:server=unix:/dev/log,facility=local3" },
+	{ "nginx_temp_dir", "" },		/* "" = the package's */
+	{ "www_root", "/var/www/html" },	/* the pages, built */
+	/* with tokens in its .well-known/acme-challenge/ */
+	{ "acme_webroot", "/var/www/acme" },
+	{ "https_port", "443" },
+	{ "http_port", "80" },
+	{ "https_url_port", "" },		/* ":4443" in URLs */
+	/* behind https_port, on 127.0.0.1, each with a PROXY line */
+	{ "nginx_https_port", "8443" },
+	{ "nginx_smtps_port", "8465" },
+	{ "nginx_imaps_port", "8993" },
+	{ "nginx_metrics_port", "3905" },
+	{ "iroh_port", "3340" },
 };
 
 static const char *lookup(const struct tmpl_vars *v, const char *name)

@@ -10,7 +10,7 @@
 #include "relay/relay.h"
 #include "text/tmpl.h"
 
-enum { LAYOUT_CHANGES_MAX = 48 };
+enum { LAYOUT_CHANGES_MAX = 64 };
 
 struct layout {
 	struct tmpl_vars vars;		/* all names below, for tmpl_render() */

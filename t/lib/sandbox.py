@@ -11,7 +11,7 @@ chatmail.ini may be written or changed between Sandbox() and start():
     ...
     relay.stop()
 
-Root, Postfix and Dovecot are needed; skip_reason() says what is missing.
+Root, Postfix, Dovecot and nginx are needed; skip_reason() says what is missing.
 """
 
 import imaplib
@@ -37,7 +37,7 @@ def skip_reason():
     if os.geteuid() != 0:
         return "not root"
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    for program in "postfix", "dovecot":
+    for program in "postfix", "dovecot", "nginx":
         if not shutil.which(program, path=path):
             return program + " is not installed"
     return None

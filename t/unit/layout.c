@@ -69,6 +69,13 @@ static const struct {
 	  "base_dir = /elsewhere/run\n" },
 	{ "dovecot/auth.conf", "doveauth_socket", "/elsewhere/doveauth",
 	  "uri = proxy:/elsewhere/doveauth:auth\n" },
+	{ "nginx/nginx.conf", "https_url_port", ":4443",
+	  "return 301 https://chat.example:4443$request_uri;" },
+	{ "nginx/nginx.conf", "nginx_temp_dir", "/elsewhere",
+	  "scgi_temp_path /elsewhere/scgi;\n" },
+	{ "nginx/nginx.conf", "listen_address", "127.0.0.1",
+	  "listen 127.0.0.1:443;\n" },
+	{ "nginx/autoconfig.xml", "https_port", "4443", "<port>4443</port>" },
 };
 
 static void test_renderings(const struct relay *r)
