@@ -11,12 +11,15 @@ static const struct {
 	const char *name, *server;
 } rows[] = {
 	{ "chatmail_bin", "/usr/local/bin/chatmail" },
+	{ "ini_path", "/etc/chatmail/chatmail.ini" },
 	{ "listen_address", "" },		/* "" = all */
 
 	/* sockets of our own roles */
 	{ "doveauth_socket", "/run/doveauth/doveauth.socket" },
 	{ "lastlogin_socket", "/run/chatmail-lastlogin/lastlogin.socket" },
 	{ "metadata_socket", "/run/chatmail-metadata/metadata.socket" },
+	{ "newemail_socket", "/run/chatmail-newemail/newemail.socket" },
+	{ "metrics_socket", "/run/chatmail-metrics/metrics.socket" },
 	/* as Postfix sees it; "" = mail is neither signed nor verified */
 	{ "dkim_milter", "" },
 
