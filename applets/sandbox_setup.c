@@ -318,12 +318,24 @@ static void backdate(const char *path)
 /* Templates of the directories that there are in DIR. */
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
-	static const char *const dirs[] = { "postfix/", "dovecot/", "unbound/" };
+	static const char *const dirs[] = {
+		"postfix/", "dovecot/", "unbound/", "systemd/",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (str_starts(name, dirs[i]))
 			return access(sandbox_path(sb, dirs[i]), F_OK) == 0;
 	return false;
+}
+
+/* A drop-in of systemd's has a directory of its own. */
+static void make_parent(const char *path)
+{
+	char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+
+	if (file_mkdirs(dir, 0755) < 0)
+		die_errno("%s", dir);
+	free(dir);
 }
 
 /* Into directories of the same name. */
@@ -344,6 +356,7 @@ static void render(struct sandbox *sb)
 		if (layout_render(&sb->layout, name, &text, &err) < 0)
 			die("%s", err.data);
 		path = sandbox_path(sb, name);
+		make_parent(path);
 		write_file(path, text.data, text.len);
 		backdate(path);
 		buf_free(&text);
@@ -374,7 +387,7 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 
 void sandbox_render_server(struct sandbox *sb, const char *dir)
 {
-	static const char *const names[] = { "postfix", "dovecot" };
+	static const char *const names[] = { "postfix", "dovecot", "systemd" };
 
 	open_dir(sb, dir);
 	if (!sb->base)

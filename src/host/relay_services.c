@@ -86,7 +86,7 @@ static const struct relay_service services[] = {
 	/* Debian 12's processes are those of postfix@-; its copies of the
 	 * resolver's files in the chroot are made at a start */
 	{ "postfix", "transport of mail, SMTP", RELAY_FOREIGN, { "postfix" },
-	  .units = "postfix@.service.d/10-chatmail.conf "
+	  .units = "postfix@-.service.d/10-chatmail.conf "
 		   "postfix.service.d/10-chatmail.conf",
 	  .restart_on = "{{ postfix_config_dir }}/main.cf "
 			"{{ postfix_config_dir }}/master.cf "
