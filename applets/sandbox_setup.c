@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "host/cert.h"
 #include "relay/reload.h"
 #include "applet.h"
 
@@ -20,6 +21,7 @@ enum {
 	BASE_DEFAULT = 14300,
 	PORTS_USED = 100,
 	UNIX_PATH_MAX = 107,	/* sockaddr_un without its NUL */
+	CERT_DAYS = 825,
 };
 
 /* The longest socket in DIR, one of Dovecot's. */
@@ -295,7 +297,7 @@ static void make_certificate(const struct sandbox *sb)
 {
 	struct buf err = BUF_INIT;
 
-	if (sandbox_certificate(sb->relay->mail_domain_bare,
+	if (cert_make_self(sb->relay->mail_domain_bare, CERT_DAYS,
 				layout_need(&sb->layout, "tls_cert_path"),
 				layout_need(&sb->layout, "tls_key_path"),
 				&err) < 0)
