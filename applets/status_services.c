@@ -108,9 +108,10 @@ static void judge_stopped(struct status *s, const char *name,
 	else if (t->is == SERVICE_FAILED)
 		status_problem(s, "%s failed %s ago (%s): see journalctl -u "
 			       "%s", name, ago.data, t->why, name);
-	else if (t->is == SERVICE_CHANGING && *t->why)
+	else if (t->is == SERVICE_CHANGING && (*t->why || t->restarts))
 		status_problem(s, "%s does not start (%s): see journalctl -u "
-			       "%s", name, t->why, name);
+			       "%s", name, *t->why ? t->why : "tried again",
+			       name);
 	else if (t->is == SERVICE_STOPPED)
 		status_problem(s, "%s does not run: systemctl start %s", name,
 			       name);

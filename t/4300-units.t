@@ -68,7 +68,7 @@ LINES = [
     ("acme", "chatmail-fsreport.timer", "OnCalendar=*-*-* 08:02:00"),
     ("acme", "chatmail-fsreport.timer", "Persistent=true"),
     ("acme", "chatmail-acme.service",
-     "ReadWritePaths=/var/lib/acme /var/www/acme"),
+     "ReadWritePaths=/var/lib/acme /var/lib/uacme /var/www/acme"),
     ("external certificate", "tls-cert-reload.path",
      "PathChanged=/etc/x/full.pem"),
     ("acme", "dovecot.service.d/10-chatmail.conf", "Restart=always"),

@@ -333,9 +333,27 @@ static int begin_anew(const struct relay_service *s,
 	return for_each(s, h, SERVICES, h->start, err);
 }
 
-int relay_service_do(const struct relay_service *s,
-		     const struct host_services *h, unsigned todo,
-		     struct buf *err)
+/* systemctl waits for the service that was named, and not for the other one
+ * that starts and stops with it. */
+static int await_other(const struct relay_service *s,
+		       const struct host_services *h, unsigned todo,
+		       struct buf *err)
+{
+	struct view v;
+
+	if (!s->other ||
+	    !(todo & (TODO_STOP | TODO_START | TODO_RESTART)))
+		return 0;
+	if (look(&v, s, h, err) < 0)
+		return -1;
+	if (v.states[v.count - 1].pid || v.other->is == SERVICE_ABSENT)
+		return 0;
+	return todo & TODO_STOP ? h->stop(h, s->other, err) :
+				  h->start(h, s->other, err);
+}
+
+static int act(const struct relay_service *s, const struct host_services *h,
+	       unsigned todo, struct buf *err)
 {
 	const struct {
 		unsigned todo, which;
@@ -362,6 +380,15 @@ int relay_service_do(const struct relay_service *s,
 		    for_each(s, h, ends[i].which, ends[i].action, err) < 0)
 			return -1;
 	return 0;
+}
+
+int relay_service_do(const struct relay_service *s,
+		     const struct host_services *h, unsigned todo,
+		     struct buf *err)
+{
+	if (act(s, h, todo, err) < 0)
+		return -1;
+	return await_other(s, h, todo, err);
 }
 
 void relay_todo_words(struct buf *out, unsigned todo)
