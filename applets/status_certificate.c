@@ -29,8 +29,9 @@ static void judge(struct status *s, const struct cert *c)
 	if (c->days_left < 0)
 		status_problem(s, "the certificate has expired: %s", how);
 	else if (c->days_left < DAYS_MIN)
-		status_problem(s, "the certificate expires in %d day%s: %s",
-			       c->days_left, c->days_left == 1 ? "" : "s", how);
+		status_problem(s, "the certificate is good for %d day%s more: "
+			       "%s", c->days_left, c->days_left == 1 ? "" :
+			       "s", how);
 	if (!cert_file_covers(r->tls_cert_path, r->mail_domain_bare))
 		status_problem(s, "the certificate is not for %s: %s",
 			       r->mail_domain_bare, how);

@@ -100,7 +100,7 @@ static void add_disk(struct status *s)
 	cJSON_AddNumberToObject(o, "files_free", (double)fs.f_favail);
 	cJSON_AddNumberToObject(o, "files", (double)fs.f_files);
 	/* some file systems have no table of them */
-	if (fs.f_files && fs.f_favail < fs.f_files / 100 * INODES_MIN_PERCENT)
+	if (fs.f_favail * 100 < fs.f_files * INODES_MIN_PERCENT)
 		status_problem(s, "the file system of %s has room for %llu "
 			       "files only: remove some, or make it larger",
 			       dir, (unsigned long long)fs.f_favail);

@@ -185,7 +185,7 @@ static void add_connections(struct status *s)
 
 		cJSON_AddNumberToObject(o, "used", (double)used);
 		cJSON_AddNumberToObject(o, "max", (double)max);
-		if (used > max / 10 * 9)
+		if (used * 10 > max * 9)
 			status_problem(s, "%llu of %llu possible %s "
 				       "connections are in use: raise %s in "
 				       "chatmail.ini and run chatmail deploy",

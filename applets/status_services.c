@@ -85,7 +85,7 @@ static void add_process(struct status *s, cJSON *o,
 	files = cJSON_AddObjectToObject(o, "open_files");
 	cJSON_AddNumberToObject(files, "used", n);
 	cJSON_AddNumberToObject(files, "max", (double)max);
-	if ((unsigned long long)n > max / 10 * 9)
+	if ((unsigned long long)n * 10 > max * 9)
 		status_problem(s, "%s has %d of %llu possible files open: see "
 			       "who connects to it, or raise LimitNOFILE of "
 			       "its unit", r->name, n, max);
