@@ -62,8 +62,10 @@ static int show_here(const char *ini, bool json)
 
 static int status_main(int argc, char **argv)
 {
-	bool json = false;
-	const struct opt opts[] = { { "json", NULL, &json }, { 0 } };
+	bool json = false, local = false;
+	const struct opt opts[] = {
+		{ "json", NULL, &json }, { "local", NULL, &local }, { 0 },
+	};
 	struct buf err = BUF_INIT;
 	int ret;
 
@@ -80,14 +82,15 @@ static int status_main(int argc, char **argv)
 DEFINE_APPLET(status) {
 	.name = "status",
 	.summary = "show how the relay is and what is wrong with it",
-	.args = "[--json] [INI]",
+	.args = "[--json] [--local] [INI]",
 	.help =
 "Shows the relay's services, versions, certificate, mail queue, connections,\n"
 "accounts and the machine's resources; then what is wrong, each with what to do\n"
 "about it. The exit code is 0 when nothing is, else 1. Some of it is only for\n"
 "root to see.\n"
 "\n"
-"  --json   a JSON object on one line; \"problems\" are the sentences\n"
+"  --json    a JSON object on one line; \"problems\" are the sentences\n"
+"  --local   of this machine, as always for now\n"
 "\n"
 "INI defaults to $CHATMAIL_INI, else ./chatmail.ini, else\n"
 "/etc/chatmail/chatmail.ini. Colours are for terminals, unless NO_COLOR is set.\n"

@@ -69,7 +69,7 @@ def make_ca():
 def status(*options, before=None):
     """The object, after its frame was looked at. before: a shell script that
     has a file system and processes of its own, with status following."""
-    argv = [CHATMAIL, "status", "--json", *(options or [ini])]
+    argv = [CHATMAIL, "status", "--json", "--local", *(options or [ini])]
     if before is not None:
         argv = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh",
                 "-ec", before + '\n"$@"', "sh", *argv]
@@ -287,7 +287,7 @@ def shown(**env):
     full = {**{k: v for k, v in os.environ.items() if k != "NO_COLOR"},
             "TERM": "xterm", **env}
     main, side = pty.openpty()
-    p = subprocess.Popen([CHATMAIL, "status", ini], stdout=side, env=full)
+    p = subprocess.Popen([CHATMAIL, "status", "--local", ini], stdout=side, env=full)
     os.close(side)
     out = b""
     while True:
@@ -305,7 +305,7 @@ def shown(**env):
 
 def test_display():
     make_certificate(3)
-    p = subprocess.run([CHATMAIL, "status", ini], stdout=subprocess.PIPE,
+    p = subprocess.run([CHATMAIL, "status", "--local", ini], stdout=subprocess.PIPE,
                        text=True)
     problems = status()["problems"]
     tap.is_(p.returncode, 1, "display: exit code")
@@ -333,8 +333,8 @@ def test_command_line():
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         tap.is_((p.returncode, p.stdout), (code, ""), f"status {args}")
         tap.like(p.stderr, want, f"status {args}: says why")
-    p = subprocess.run([CHATMAIL, "status"], stdout=subprocess.PIPE, text=True,
-                       cwd=top)
+    p = subprocess.run([CHATMAIL, "status", "--local"], text=True, cwd=top,
+                       stdout=subprocess.PIPE)
     tap.like(p.stdout, DOMAIN, "./chatmail.ini is taken")
 
 
