@@ -77,12 +77,6 @@ void sandbox_set_peers(struct sandbox *sb);
  * layout. */
 void sandbox_set_dkim(struct sandbox *sb);
 
-/* A key and a self-signed certificate for the domain (a name or an IPv4
- * address) and for localhost; kept when they are still good. Returns 1 when
- * they were made, 0 when kept, -1 with *err. */
-int sandbox_certificate(const char *domain, const char *cert_path,
-			const char *key_path, struct buf *err);
-
 /* Start everything, and serve until a signal. Returns the exit code. */
 int sandbox_run(struct sandbox *sb);
 

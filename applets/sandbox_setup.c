@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "host/cert.h"
 #include "relay/reload.h"
 #include "relay/www.h"
 #include "applet.h"
@@ -22,6 +23,7 @@ enum {
 	PORTS_USED = 100,
 	HTTPS_OFFSET = 44,
 	UNIX_PATH_MAX = 107,	/* sockaddr_un without its NUL */
+	CERT_DAYS = 825,
 };
 
 /* The longest socket in DIR, one of Dovecot's. */
@@ -330,7 +332,7 @@ static void make_certificate(const struct sandbox *sb)
 		check_file(sb, sb->relay->tls_key_path);
 		return;
 	}
-	if (sandbox_certificate(sb->relay->mail_domain_bare,
+	if (cert_make_self(sb->relay->mail_domain_bare, CERT_DAYS,
 				layout_need(&sb->layout, "tls_cert_path"),
 				layout_need(&sb->layout, "tls_key_path"),
 				&err) < 0)
@@ -369,13 +371,23 @@ static void backdate(const char *path)
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
 	static const char *const dirs[] = {
-		"postfix/", "dovecot/", "unbound/", "nginx/",
+		"postfix/", "dovecot/", "unbound/", "nginx/", "systemd/",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (str_starts(name, dirs[i]))
 			return access(sandbox_path(sb, dirs[i]), F_OK) == 0;
 	return false;
+}
+
+/* A drop-in of systemd's has a directory of its own. */
+static void make_parent(const char *path)
+{
+	char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+
+	if (file_mkdirs(dir, 0755) < 0)
+		die_errno("%s", dir);
+	free(dir);
 }
 
 /* Into directories of the same name. */
@@ -396,6 +408,7 @@ static void render(struct sandbox *sb)
 		if (layout_render(&sb->layout, name, &text, &err) < 0)
 			die("%s", err.data);
 		path = sandbox_path(sb, name);
+		make_parent(path);
 		write_file(path, text.data, text.len);
 		backdate(path);
 		buf_free(&text);
@@ -427,7 +440,9 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 
 void sandbox_render_server(struct sandbox *sb, const char *dir)
 {
-	static const char *const names[] = { "postfix", "dovecot", "nginx" };
+	static const char *const names[] = {
+		"postfix", "dovecot", "nginx", "systemd",
+	};
 
 	open_dir(sb, dir);
 	if (!sb->base)

@@ -253,6 +253,24 @@ def test_reload_and_start():
     tap.is_(r.returncode, 2, "no socket: usage")
 
 
+def test_term_young():
+    """A client that connects just before SIGTERM has not yet said what it
+    wants; Dovecot 2.3 gives a login up when it is not heard."""
+    put(USER)
+    with start() as role, DictClient(sock, hello=None) as old:
+        time.sleep(1.2)
+        with DictClient(sock, hello=None) as bare, DictClient(sock) as c:
+            # the role has accepted both when it answers a third
+            with DictClient(sock) as third:
+                third.lookup("x")
+            role.signal(signal.SIGTERM)
+            tap.ok(old.is_closed(), "SIGTERM: an idle connection closes")
+            tap.is_(c.set_one(USER, KEY + USER, 8 * DAY)[0], "O",
+                    "one that has just begun is heard")
+            tap.ok(bare.is_closed(), "one that says nothing is not for long")
+        tap.is_(role.wait(), 0, "and that is the end")
+
+
 def test_reader_stops():
     put(USER)
     with start() as role:

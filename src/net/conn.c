@@ -17,9 +17,12 @@ enum {
 	KEEP = 1024,		/* an idle connection keeps no larger buffer */
 };
 
+static const double YOUNG_SECS = 1.;
+
 static struct conn *all;
 static size_t all_count;
 static bool stopping;
+static ev_tstamp spared_after;	/* while stopping: who began later stays */
 
 static void conn_process(struct conn *c);
 
@@ -96,6 +99,13 @@ static void shrink(struct buf *b)
  * ends a connection ends it here, with no callback of it on the stack. */
 static void flush(struct conn *c);
 
+/* At SIGTERM: is there nothing that should be waited for? */
+static bool may_stop(struct conn *c)
+{
+	return stopping && !c->finishing && !c->connecting &&
+	       c->began <= spared_after && !(c->ops->busy && c->ops->busy(c));
+}
+
 static void leave(struct conn *c)
 {
 	if (--c->depth > 0)
@@ -105,8 +115,7 @@ static void leave(struct conn *c)
 		flush(c);
 		conn_process(c);
 	}
-	if (!c->closing && stopping && !c->finishing && !c->connecting &&
-	    !(c->ops->busy && c->ops->busy(c))) {
+	if (!c->closing && may_stop(c)) {
 		if (c->ops->goodbye)
 			c->ops->goodbye(c);
 		c->finishing = true;
@@ -308,7 +317,7 @@ void conn_start(struct conn *c, struct ev_loop *loop, int fd,
 {
 	int on = 1;
 
-	*c = (struct conn){ .ops = ops, .loop = loop };
+	*c = (struct conn){ .ops = ops, .loop = loop, .began = ev_now(loop) };
 	buf_init(&c->in);
 	buf_init(&c->out);
 	/* small replies must not wait; fails on unix sockets, as it may */
@@ -503,11 +512,14 @@ void conn_idle(struct conn *c, double secs)
 		ev_timer_stop(c->loop, &c->idle);
 }
 
-size_t conn_stop_all(void)
+size_t conn_stop_all(bool spare_young)
 {
 	struct conn *c, *next;
 
 	stopping = true;
+	spared_after = all ? ev_now(all->loop) : 0.;
+	if (spare_young)
+		spared_after -= YOUNG_SECS;
 	for (c = all; c; c = next) {
 		next = c->next;
 		/* a session may close its partner, so only mark here; what has

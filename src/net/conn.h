@@ -58,6 +58,7 @@ struct conn {
 	size_t scanned;		/* bytes of in known to hold no LF */
 	struct conn *prev, *next;	/* all connections of the loop */
 	const char *why;
+	ev_tstamp began;	/* when it was started */
 	int depth;		/* callbacks of c on the stack */
 	bool connecting, body, waiting, finishing, closing, peer_eof, full,
 		running;
@@ -105,8 +106,10 @@ void conn_close(struct conn *c, const char *why);
 void conn_idle(struct conn *c, double secs);
 
 /* Used by daemon.c at SIGTERM: handle what has arrived, then close idle
- * connections, busy ones when they are done; returns how many are left. */
-size_t conn_stop_all(void);
+ * connections, busy ones when they are done; returns how many are left. With
+ * spare_young, those that began in the last second stay: their peers are about
+ * to say what they want. Until the next call. */
+size_t conn_stop_all(bool spare_young);
 /* Number of connections that are open. */
 size_t conn_count(void);
 

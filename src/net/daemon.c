@@ -23,7 +23,7 @@ enum {
 	ACCEPT_BURST = 8,	/* taken at a wake-up: others wait meanwhile */
 	SD_FIRST_FD = 3,	/* SD_LISTEN_FDS_START */
 };
-static const double STOP_SECS = 5., PAUSE_SECS = .2;
+static const double STOP_SECS = 5., GRACE_SECS = 1., PAUSE_SECS = .2;
 
 union address {
 	struct sockaddr sa;
@@ -274,6 +274,11 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+static void on_grace_end(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	conn_stop_all(false);
+}
+
 static void on_idle_check(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct daemon *d = container_of(w, struct daemon, idle_check);
@@ -291,7 +296,10 @@ static void stop(struct daemon *d)
 	close_listeners(d, true);
 	if (d->stop)
 		d->stop(d);
-	conn_stop_all();
+	/* a client that has connected will not ask our successor */
+	conn_stop_all(true);
+	ev_timer_set(&d->grace, GRACE_SECS, 0.);
+	ev_timer_start(d->loop, &d->grace);
 	ev_timer_set(&d->deadline, STOP_SECS, 0.);
 	ev_timer_start(d->loop, &d->deadline);
 }
@@ -357,6 +365,7 @@ void daemon_init(struct daemon *d)
 	start_signal(d, &d->on_term, SIGTERM, on_term);
 	start_signal(d, &d->on_int, SIGINT, on_int);
 	start_signal(d, &d->on_hup, SIGHUP, on_hup);
+	ev_timer_init(&d->grace, on_grace_end, 0., 0.);
 	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
 	ev_prepare_init(&d->idle_check, on_idle_check);
 	ev_prepare_start(d->loop, &d->idle_check);

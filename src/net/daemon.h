@@ -24,7 +24,7 @@ struct daemon {
 	struct ev_loop *loop;
 	struct listener *listeners;
 	ev_signal on_term, on_int, on_hup;
-	ev_timer deadline;
+	ev_timer grace, deadline;
 	ev_prepare idle_check;
 	bool stopping;
 	int inherited;		/* sockets from systemd not yet taken */
@@ -53,7 +53,8 @@ int daemon_listen_tcp(struct daemon *d, const char *ip, unsigned port,
 		      struct buf *err);
 
 /* Tell systemd that we are ready and serve until SIGTERM or SIGINT: then stop
- * accepting, finish open work within 5 seconds, and return the exit code. */
+ * accepting, hear who has just connected, finish open work within 5 seconds,
+ * and return the exit code. */
 int daemon_run(struct daemon *d);
 
 #endif

@@ -11,6 +11,7 @@ static const struct {
 	const char *name, *server;
 } rows[] = {
 	{ "chatmail_bin", "/usr/local/bin/chatmail" },
+	{ "ini_path", "/etc/chatmail/chatmail.ini" },
 	{ "listen_address", "" },		/* "" = all */
 
 	/* sockets of our own roles */

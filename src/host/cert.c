@@ -1,5 +1,4 @@
-/* The sandbox's self-signed certificate. */
-#include "applets/sandbox.h"
+#include "host/cert.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,10 +9,11 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 
 #include "base/file.h"
 
-enum { DAYS_VALID = 825, DAYS_LEFT_MIN = 30, PEM_MAX = 65536 };
+enum { DAYS_LEFT_MIN = 30, PEM_MAX = 256 * 1024 };
 
 static int fail(struct buf *err, const char *what)
 {
@@ -70,21 +70,107 @@ static bool is_for_domain(X509 *cert, const char *domain)
 	return X509_check_host(cert, domain, 0, 0, NULL) == 1;
 }
 
-static bool is_still_good(const char *domain, const char *cert_path,
-			  const char *key_path)
+static void add_name(struct buf *out, const X509_NAME *name)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
+		char *p;
+		long n = BIO_get_mem_data(bio, &p);
+
+		buf_add(out, p, (size_t)n);
+	}
+	BIO_free(bio);
+}
+
+static void add_san(struct buf *out, const GENERAL_NAME *name)
+{
+	const ASN1_OCTET_STRING *ip = name->d.iPAddress;
+	char text[INET6_ADDRSTRLEN];
+
+	if (name->type == GEN_DNS)
+		buf_addf(out, "%s%.*s", out->len ? " " : "",
+			 ASN1_STRING_length(name->d.dNSName),
+			 ASN1_STRING_get0_data(name->d.dNSName));
+	else if (name->type == GEN_IPADD &&
+		 inet_ntop(ip->length == 4 ? AF_INET : AF_INET6, ip->data,
+			   text, sizeof(text)))
+		buf_addf(out, "%s%s", out->len ? " " : "", text);
+}
+
+static void add_names(struct buf *out, X509 *cert)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name,
+						NULL, NULL);
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		add_san(out, sk_GENERAL_NAME_value(names, i));
+	GENERAL_NAMES_free(names);
+}
+
+static int days_between(const ASN1_TIME *from, const ASN1_TIME *to)
+{
+	int days = 0, secs = 0;
+
+	return ASN1_TIME_diff(&days, &secs, from, to) == 1 ?
+		days - (secs < 0) : -1;
+}
+
+int cert_read(struct cert *c, const char *cert_path, const char *key_path,
+	      struct buf *err)
 {
 	X509 *cert = read_certificate(cert_path);
 	EVP_PKEY *key = read_key(key_path);
-	int days = 0, secs = 0;
-	bool good = cert && key && X509_check_private_key(cert, key) == 1 &&
-		is_for_domain(cert, domain) &&
-		ASN1_TIME_diff(&days, &secs, NULL,
-			       X509_get0_notAfter(cert)) == 1 &&
-		days >= DAYS_LEFT_MIN;
 
+	*c = (struct cert) { .names = BUF_INIT, .issuer = BUF_INIT };
+	if (!cert) {
+		buf_setf(err, "%s: not a certificate that can be read",
+			 cert_path);
+		EVP_PKEY_free(key);
+		ERR_clear_error();
+		return -1;
+	}
+	add_names(&c->names, cert);
+	add_name(&c->issuer, X509_get_issuer_name(cert));
+	c->days_left = days_between(NULL, X509_get0_notAfter(cert));
+	c->days_in_all = days_between(X509_get0_notBefore(cert),
+				      X509_get0_notAfter(cert));
+	c->is_self_signed = X509_NAME_cmp(X509_get_subject_name(cert),
+					  X509_get_issuer_name(cert)) == 0;
+	c->has_key = key && X509_check_private_key(cert, key) == 1;
 	X509_free(cert);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
+	return 0;
+}
+
+void cert_free(struct cert *c)
+{
+	buf_free(&c->names);
+	buf_free(&c->issuer);
+}
+
+bool cert_file_covers(const char *cert_path, const char *name)
+{
+	X509 *cert = read_certificate(cert_path);
+	bool ret = cert && is_for_domain(cert, name);
+
+	X509_free(cert);
+	ERR_clear_error();
+	return ret;
+}
+
+static bool is_still_good(const char *domain, const char *cert_path,
+			  const char *key_path)
+{
+	struct buf err = BUF_INIT;
+	struct cert c;
+	bool good = cert_read(&c, cert_path, key_path, &err) == 0 &&
+		c.has_key && c.days_left >= DAYS_LEFT_MIN &&
+		cert_file_covers(cert_path, domain);
+
+	cert_free(&c);
+	buf_free(&err);
 	return good;
 }
 
@@ -112,7 +198,7 @@ static int set_serial(X509 *cert)
 	return ok;
 }
 
-static int set_fields(X509 *cert, EVP_PKEY *key, const char *domain)
+static int set_fields(X509 *cert, EVP_PKEY *key, const char *domain, int days)
 {
 	X509_NAME *name = X509_get_subject_name(cert);
 	struct buf san = BUF_INIT;
@@ -128,11 +214,11 @@ static int set_fields(X509 *cert, EVP_PKEY *key, const char *domain)
 	 * checks names looks at the extension. */
 	ok = X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
 	     X509_gmtime_adj(X509_getm_notBefore(cert), -3600L) &&
-	     X509_gmtime_adj(X509_getm_notAfter(cert), DAYS_VALID * 86400L) &&
+	     X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) &&
 	     X509_set_pubkey(cert, key) &&
 	     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
 			(const unsigned char *)(strlen(domain) > 64 ?
-						"chatmail sandbox" : domain),
+						"chatmail relay" : domain),
 			-1, -1, 0) &&
 	     X509_set_issuer_name(cert, name) &&
 	     add_extension(cert, NID_subject_alt_name, san.data) &&
@@ -172,8 +258,8 @@ static int write_both(X509 *cert, EVP_PKEY *key, const char *cert_path,
 	return ret;
 }
 
-int sandbox_certificate(const char *domain, const char *cert_path,
-			const char *key_path, struct buf *err)
+int cert_make_self(const char *domain, int days, const char *cert_path,
+		   const char *key_path, struct buf *err)
 {
 	EVP_PKEY *key;
 	X509 *cert;
@@ -183,7 +269,7 @@ int sandbox_certificate(const char *domain, const char *cert_path,
 		return 0;
 	key = EVP_EC_gen("P-256");
 	cert = X509_new();
-	if (!key || !cert || !set_fields(cert, key, domain))
+	if (!key || !cert || !set_fields(cert, key, domain, days))
 		ret = fail(err, "making the certificate");
 	else
 		ret = write_both(cert, key, cert_path, key_path, err);

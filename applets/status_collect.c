@@ -1,0 +1,56 @@
+/* All that is known, in one object. */
+#include "applets/status.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/systemd.h"
+
+enum { FORMAT = 1 };	/* of the object; grows when a key changes its sense */
+
+void status_problem(struct status *s, const char *fmt, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	cJSON_AddItemToArray(s->problems, cJSON_CreateString(text.data));
+	buf_free(&text);
+}
+
+cJSON *status_collect(const struct relay *r)
+{
+	struct layout layout;
+	struct status s = {
+		.relay = r, .layout = &layout, .now = time(NULL),
+		.json = cJSON_CreateObject(),
+		.services = systemd_is_running() ? &host_systemd : NULL,
+	};
+	char host[256] = "";
+
+	layout_init(&layout, r);
+	s.problems = cJSON_CreateArray();
+	gethostname(host, sizeof(host) - 1);
+	cJSON_AddNumberToObject(s.json, "format", FORMAT);
+	cJSON_AddStringToObject(s.json, "domain", r->mail_domain_bare);
+	cJSON_AddStringToObject(s.json, "host", host);
+	cJSON_AddNumberToObject(s.json, "time", (double)s.now);
+	status_add_services(&s);
+	status_add_certificate(&s);
+	status_add_mail(&s);
+	status_add_machine(&s);
+	cJSON_AddBoolToObject(s.json, "ok",
+			      cJSON_GetArraySize(s.problems) == 0);
+	cJSON_AddItemToObject(s.json, "problems", s.problems);
+	layout_free(&layout);
+	return s.json;
+}
+
+bool status_is_ok(const cJSON *status)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItem(status, "ok"));
+}
