@@ -3,6 +3,7 @@
 #   make            build/chatmail
 #   make deps       install what is missing to build, test and demo (apt)
 #   make demo       a whole relay on loopback and two real accounts on it
+#   make static     build/static/chatmail: one file that needs no libraries
 #   make check      all tests; SAN=1 with address and undefined sanitizers
 #   make bench      throughput, latency, memory; JSON=1 for --json
 #   make fuzz       every fuzz target for FUZZ_SECS seconds (clang)
@@ -14,7 +15,15 @@ PREFIX ?= /usr/local
 FUZZ_SECS ?= 300
 VERSION := 0.1.0
 
-ifdef SAN
+ifdef STATIC
+# what the libraries are built with is in src/static/libs
+BUILD := build/static
+CC := musl-gcc
+SANFLAGS :=
+OPT := -O2 -ffunction-sections -fdata-sections -DCHATMAIL_STATIC \
+	-ffile-prefix-map=$(CURDIR)=. -Ibuild/static/libs/include \
+	-idirafter build/static/libs/kernel
+else ifdef SAN
 BUILD := build/san-$(notdir $(firstword $(CC)))
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT := -O1
@@ -33,6 +42,11 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
 LIBS := -lev -lcares -lcrypto -lcrypt -lcjson -lqrencode -lmd4c-html -lmd4c -lpng -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
+ifdef STATIC
+LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lz
+LDFLAGS_ALL += -static -Wl,--gc-sections -Wl,--build-id=none \
+	-Lbuild/static/libs/lib
+endif
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
 	src/relay/*.c src/host/*.c))
@@ -87,6 +101,22 @@ $(BUILD)/t/bench/%: t/bench/%.c $(wildcard t/bench/*.h) $(LIB_OBJ)
 	$(call say,LD $@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB_OBJ) $(LIBS)
 
+# One file for any Linux of this architecture: libraries from Debian's sources,
+# built once, with musl.
+static:
+	@src/static/libs build/static/libs
+	@$(MAKE) --no-print-directory STATIC=1 build/static/chatmail.static
+	@cmp -s build/static/chatmail.static build/static/chatmail || \
+		{ cp build/static/chatmail.static build/static/chatmail.new && \
+		mv build/static/chatmail.new build/static/chatmail; }
+
+# Stripped; musl-gcc may make a dynamic program of what was to be static.
+$(BUILD)/chatmail.static: $(APP_OBJ) $(LIB_OBJ)
+	$(call say,LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -s -o $@ $^ $(LIBS)
+	@! readelf -lW $@ | grep -q -e INTERP -e DYNAMIC || \
+		{ echo "$@ is not static" >&2; rm -f $@; exit 1; }
+
 check: deps
 	@$(MAKE) --no-print-directory check-built
 
@@ -127,6 +157,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps check check-built demo bench fuzz install clean
+.PHONY: all deps static check check-built demo bench fuzz install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(APP_OBJ:.o=.d)
