@@ -7,9 +7,14 @@
 #include "text/tmpl.h"
 
 #define UNITS_DIR "/etc/systemd/system/"
-/* A role reads chatmail.ini again at SIGHUP, but for its ports and paths; with
- * its socket kept open, a restart costs nothing either. */
-#define OWN "{{ chatmail_bin }} {{ ini_path }}"
+/* With its socket kept open a role's restart costs nothing, but only what
+ * concerns it is a reason; t/4400 looks for settings that are missing here. */
+#define OWN "{{ chatmail_bin }}"
+#define SETTINGS "mail_domain mailboxes_dir vmail_user metrics_dir "
+#define SETTINGS_FILTER SETTINGS "max_message_size " \
+	"max_user_send_per_minute max_user_send_burst_size "
+#define SETTINGS_NAMES SETTINGS "username_min_length username_max_length " \
+	"password_min_length nocreate_file "
 #define CERTIFICATE "{{ tls_cert_path }} {{ tls_key_path }}"
 
 static bool with_acme(const struct relay *r)
@@ -48,36 +53,51 @@ static const struct relay_service services[] = {
 	  RELAY_OLD, { "acmetool-reconcile.timer" } },
 	{ "echobot", "the bot that echoes", RELAY_OLD, { "echobot" } },
 
+	{ "systemd-journald", "log", RELAY_FOREIGN, { "systemd-journald" },
+	  .restart_on = "/etc/systemd/journald.conf.d/60-chatmail.conf" },
 	{ "unbound", "names", RELAY_FOREIGN, { "unbound" },
 	  .restart_on = "/etc/unbound/" },
 	{ "doveauth", "accounts", RELAY_OURS, { "doveauth.socket", "doveauth" },
-	  .units = "doveauth.socket doveauth.service", .restart_on = OWN },
+	  .units = "doveauth.socket doveauth.service", .restart_on = OWN,
+	  .settings = SETTINGS_NAMES "max_load_1m min_available_memory "
+		      "min_free_disk_space" },
 	{ "lastlogin", "days of logins", RELAY_OURS,
 	  { "lastlogin.socket", "lastlogin" },
-	  .units = "lastlogin.socket lastlogin.service", .restart_on = OWN },
+	  .units = "lastlogin.socket lastlogin.service", .restart_on = OWN,
+	  .settings = SETTINGS },
 	{ "chatmail-metadata", "push notifications", RELAY_OURS,
 	  { "chatmail-metadata.socket", "chatmail-metadata" },
 	  .units = "chatmail-metadata.socket chatmail-metadata.service",
-	  .restart_on = OWN },
+	  .restart_on = OWN,
+	  .settings = SETTINGS "notification_url turn_socket_path "
+		      "iroh_relay" },
 	{ "chatmail-dkim", "signatures", RELAY_OURS,
 	  { "chatmail-dkim.socket", "chatmail-dkim" },
 	  .units = "chatmail-dkim.socket chatmail-dkim.service",
-	  .restart_on = OWN, .reload_on = "/etc/dkimkeys/" },
+	  .restart_on = OWN,
+	  .settings = SETTINGS "dkim_dns_server", .reload_on = "/etc/dkimkeys/" },
 	{ "filtermail", "check of outgoing mail", RELAY_OURS,
 	  { "filtermail.socket", "filtermail" },
-	  .units = "filtermail.socket filtermail.service", .restart_on = OWN },
+	  .units = "filtermail.socket filtermail.service", .restart_on = OWN,
+	  .settings = SETTINGS_FILTER "filtermail_smtp_port "
+		      "postfix_reinject_port" },
 	{ "filtermail-incoming", "check of incoming mail", RELAY_OURS,
 	  { "filtermail-incoming.socket", "filtermail-incoming" },
 	  .units = "filtermail-incoming.socket filtermail-incoming.service",
-	  .restart_on = OWN },
+	  .restart_on = OWN,
+	  .settings = SETTINGS_FILTER
+		      "filtermail_smtp_port_incoming "
+		      "postfix_reinject_port_incoming" },
 	{ "chatmail-newemail", "fresh addresses", RELAY_OURS,
 	  { "chatmail-newemail.socket", "chatmail-newemail" },
 	  .units = "chatmail-newemail.socket chatmail-newemail.service",
-	  .restart_on = OWN },
+	  .restart_on = OWN,
+	  .settings = SETTINGS_NAMES "tls_cert_mode" },
 	{ "chatmail-metrics", "figures", RELAY_OURS,
 	  { "chatmail-metrics.socket", "chatmail-metrics" },
 	  .units = "chatmail-metrics.socket chatmail-metrics.service",
-	  .restart_on = OWN, .is_wanted = with_metrics },
+	  .restart_on = OWN,
+	  .settings = SETTINGS, .is_wanted = with_metrics },
 
 	{ "dovecot", "mailboxes, IMAP", RELAY_FOREIGN, { "dovecot" },
 	  .units = "dovecot.service.d/10-chatmail.conf",
@@ -187,6 +207,11 @@ static bool is_rendered_listed(const char *list, const struct layout *l,
 	ret = is_listed(out.data, "", path);
 	buf_free(&out);
 	return ret;
+}
+
+bool relay_service_has_unit(const struct relay_service *s, const char *path)
+{
+	return is_listed(s->units, UNITS_DIR, path);
 }
 
 unsigned relay_service_need(const struct relay_service *s,

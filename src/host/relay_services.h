@@ -34,6 +34,9 @@ struct relay_service {
 	 * restart or a reload necessary, besides its units: by spaces, with
 	 * {{ names }} of the layout. A file of both needs the restart. */
 	const char *restart_on, *reload_on;
+	/* Settings of chatmail.ini, and values that follow from them, which it
+	 * reads itself: by spaces. A change of one needs the restart. */
+	const char *settings;
 	/* Does this relay have it? NULL: each has. */
 	bool (*is_wanted)(const struct relay *r);
 	/* Another name that has the process where the first one has none:
@@ -45,6 +48,8 @@ struct relay_service {
 const struct relay_service *relay_services(size_t *count);
 /* The one of that name, or NULL. */
 const struct relay_service *relay_service_find(const char *name);
+/* Is the file at that path one of its units? */
+bool relay_service_has_unit(const struct relay_service *s, const char *path);
 /* Should it run on this relay? Never what is RELAY_OLD or RELAY_KEPT. */
 bool relay_service_is_wanted(const struct relay_service *s,
 			     const struct relay *r);

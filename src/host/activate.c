@@ -1,0 +1,243 @@
+#include "host/activate.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "host/applied.h"
+#include "host/steps.h"
+
+static const char applied_dir[] = "/var/lib/chatmail/applied";
+static const char units_dir[] = "/etc/systemd/system/";
+
+enum { FILE_MAX = 256 * 1024 * 1024 };
+
+/* A service, and what it needs. */
+struct work {
+	const struct relay_service *s;
+	struct applied applied;
+	unsigned need;
+	bool has_new_units;
+};
+
+/* ---- what has changed ------------------------------------------------------- */
+
+/* A dry run compares what would be there. */
+static bool is_news(const struct plan *p, struct work *w,
+		    const struct tree_entry *e)
+{
+	struct buf text = BUF_INIT;
+	bool ret, is_there;
+
+	if (p->dry_run) {
+		is_there = e->kind != TREE_ABSENT;
+		return applied_add(&w->applied, e->path,
+				   is_there ? e->data : NULL, e->size);
+	}
+	is_there = file_read(e->path, FILE_MAX, &text) == 0;
+	ret = applied_add(&w->applied, e->path, is_there ? text.data : NULL,
+			  text.len);
+	buf_free(&text);
+	return ret;
+}
+
+static void look_at_file(const struct plan *p, struct work *w,
+			 const struct tree_entry *e)
+{
+	unsigned need = relay_service_need(w->s, &p->layout, e->path);
+	bool is_unit = str_starts(e->path, units_dir);
+
+	if (e->kind == TREE_DIR || (!need && !is_unit) ||
+	    (is_unit && !relay_service_has_unit(w->s, e->path)))
+		return;
+	if (!is_news(p, w, e))
+		return;
+	w->need |= need;
+	w->has_new_units |= is_unit;
+}
+
+static void look_at_settings(const struct plan *p, struct work *w)
+{
+	const char *name = w->s->settings;
+
+	while (name && *name) {
+		size_t n = strcspn(name, " ");
+		char *copy = xstrndup(name, n);
+		const char *value = layout_need(&p->layout, copy);
+
+		if (applied_add(&w->applied, copy, value, strlen(value)))
+			w->need |= TODO_RESTART;
+		free(copy);
+		name += n;
+		name += strspn(name, " ");
+	}
+}
+
+/* A package was upgraded under the running program. */
+static bool runs_a_deleted_program(const struct plan *p, const char *name)
+{
+	struct service_state state;
+	struct buf err = BUF_INIT, path = BUF_INIT;
+	char target[4096];
+	ssize_t n = -1;
+
+	if (p->services->states(p->services, &name, 1, &state, &err) == 0 &&
+	    state.pid > 0) {
+		buf_addf(&path, "/proc/%ld/exe", (long)state.pid);
+		n = readlink(path.data, target, sizeof(target) - 1);
+	}
+	buf_free(&err);
+	buf_free(&path);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return str_ends(target, " (deleted)");
+}
+
+static void look(const struct plan *p, struct work *w)
+{
+	applied_read(&w->applied, applied_dir, w->s->name);
+	for (size_t i = 0; i < p->tree.count; i++)
+		look_at_file(p, w, &p->tree.entries[i]);
+	look_at_settings(p, w);
+	if (w->s->kind == RELAY_FOREIGN &&
+	    runs_a_deleted_program(p, w->s->name))
+		w->need |= TODO_RESTART;
+}
+
+/* ---- doing it --------------------------------------------------------------- */
+
+static bool is_disabled(const struct plan *p, const struct relay_service *s)
+{
+	return p->disable_mail && (strcmp(s->name, "postfix") == 0 ||
+				   strcmp(s->name, "dovecot") == 0);
+}
+
+/* As if the relay did not have it. */
+static int disable(struct plan *p, const struct relay_service *s,
+		   struct buf *err)
+{
+	const struct host_services *h = p->services;
+	struct service_state state;
+
+	if (h->states(h, &s->name, 1, &state, err) < 0)
+		return -1;
+	if (state.is != SERVICE_RUNNING && !state.at_boot)
+		return 0;
+	plan_tell(p, "stop, disable");
+	if (p->dry_run)
+		return 0;
+	return relay_service_do(s, h, TODO_STOP | TODO_DISABLE, err);
+}
+
+static int apply(struct plan *p, struct work *w, struct buf *err)
+{
+	struct buf words = BUF_INIT;
+	unsigned todo;
+	int ret;
+
+	if (is_disabled(p, w->s))
+		return disable(p, w->s, err);
+	ret = relay_service_todo(w->s, &p->layout, p->services, w->need, &todo,
+				 err);
+	if (ret < 0)
+		return -1;
+	if (todo) {
+		relay_todo_words(&words, todo);
+		plan_tell(p, "%s", words.data);
+	}
+	if (todo && !p->dry_run)
+		ret = relay_service_do(w->s, p->services, todo, err);
+	if (ret == 0 && !p->dry_run)
+		ret = applied_write(&w->applied, applied_dir, w->s->name, err);
+	buf_free(&words);
+	return ret;
+}
+
+static int run_hooks(struct plan *p, const char *after)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < component_count && ret == 0; i++) {
+		const struct component *c = components[i];
+		struct buf err = BUF_INIT;
+		struct step s;
+
+		if (!c->activate || strcmp(c->after, after) != 0)
+			continue;
+		s = step_begin(p, PLAN_ACTIVATE, c->name);
+		ret = step_end(&s, p->dry_run && !c->has_dry_activate ? 0 :
+			       c->activate(p, &err), &err);
+		buf_free(&err);
+	}
+	return ret;
+}
+
+static int apply_step(struct plan *p, struct work *w)
+{
+	struct buf err = BUF_INIT;
+	struct step s = step_begin(p, PLAN_ACTIVATE, w->s->name);
+	int ret = step_end(&s, apply(p, w, &err), &err);
+
+	buf_free(&err);
+	return ret == 0 ? run_hooks(p, w->s->name) : -1;
+}
+
+static int reload_units(struct plan *p, const struct work *work, size_t count)
+{
+	struct buf err = BUF_INIT;
+	bool needed = false;
+	struct step s;
+	int ret = 0;
+
+	for (size_t i = 0; i < count; i++)
+		needed |= work[i].has_new_units;
+	if (needed && !p->dry_run) {
+		s = step_begin(p, PLAN_ACTIVATE, "units");
+		plan_tell(p, "read again");
+		ret = step_end(&s, p->services->daemon_reload(p->services,
+							      &err), &err);
+	}
+	buf_free(&err);
+	return ret;
+}
+
+int plan_activate(struct plan *p)
+{
+	size_t count;
+	const struct relay_service *services = relay_services(&count);
+	struct work *work = xcalloc(count, sizeof(*work));
+	int ret;
+
+	for (size_t i = 0; i < count; i++) {
+		work[i].s = &services[i];
+		look(p, &work[i]);
+	}
+	ret = reload_units(p, work, count);
+	if (ret == 0)
+		ret = run_hooks(p, "");
+	for (size_t i = 0; i < count && ret == 0; i++)
+		ret = apply_step(p, &work[i]);
+	for (size_t i = 0; i < count; i++)
+		applied_free(&work[i].applied);
+	free(work);
+	return ret;
+}
+
+int plan_reload_certificate(struct plan *p, struct buf *err)
+{
+	static const char *const names[] = { "nginx", "dovecot", "postfix" };
+	const struct host_services *h = p->services;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct service_state state;
+
+		if (h->states(h, &names[i], 1, &state, err) < 0)
+			return -1;
+		if (state.is == SERVICE_RUNNING &&
+		    h->reload(h, names[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}

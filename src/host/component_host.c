@@ -1,0 +1,240 @@
+/* The machine itself: is it fit, its users, limits and log. */
+#include "host/components.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "host/ports.h"
+#include "host/systemd.h"
+
+enum { FREE_MB_MIN = 700, OS_MAX = 65536 };
+
+/* ---- is it fit? ------------------------------------------------------------- */
+
+static const struct {
+	const char *id, *version;
+} supported[] = {
+	{ "debian", "12" },
+};
+
+/* NAME=value or NAME="value" of os-release(5). */
+static void os_value(const char *text, const char *name, struct buf *out)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = text; p && *p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, name, n) != 0 || p[n] != '=')
+			continue;
+		p += n + 1;
+		p += *p == '"' || *p == '\'';
+		buf_add(out, p, strcspn(p, "\"'\n"));
+		return;
+	}
+}
+
+static int check_system(struct buf *err)
+{
+	struct buf text = BUF_INIT, id = BUF_INIT, version = BUF_INIT;
+	struct buf name = BUF_INIT;
+	int ret = -1;
+
+	file_read("/etc/os-release", OS_MAX, &text);
+	os_value(text.data, "ID", &id);
+	os_value(text.data, "VERSION_ID", &version);
+	os_value(text.data, "PRETTY_NAME", &name);
+	for (size_t i = 0; i < ARRAY_LEN(supported) && ret < 0; i++)
+		if (strcmp(id.data, supported[i].id) == 0 &&
+		    strcmp(version.data, supported[i].version) == 0)
+			ret = 0;
+	if (ret < 0)
+		buf_setf(err, "this is %s; a relay needs Debian 12 "
+			 "(bookworm)", name.len ? name.data :
+			 "an unknown system");
+	buf_free(&text);
+	buf_free(&id);
+	buf_free(&version);
+	buf_free(&name);
+	return ret;
+}
+
+static int check_disk(const char *path, struct buf *err)
+{
+	struct statvfs fs;
+	unsigned long long mb;
+
+	if (statvfs(path, &fs) < 0)
+		return 0;
+	mb = (unsigned long long)fs.f_bavail * fs.f_frsize / (1024 * 1024);
+	if (mb >= FREE_MB_MIN)
+		return 0;
+	buf_setf(err, "%s has %llu MB left; %d MB are needed to install a "
+		 "relay", path, mb, FREE_MB_MIN);
+	return -1;
+}
+
+/* Who may have the ports that the relay needs: itself, of this kind or of the
+ * earlier one. */
+static const struct {
+	const char *port;	/* number, or name of the layout */
+	const char *allowed;
+	const char *when;
+} needed_ports[] = {
+	{ "smtp_port", "master smtpd postscreen", NULL },
+	{ "smtps_port", "master smtpd", NULL },
+	{ "submission_port", "master smtpd", NULL },
+	{ "imap_port", "dovecot imap-login", NULL },
+	{ "imaps_port", "dovecot imap-login", NULL },
+	{ "80", "nginx acmetool", NULL },
+	{ "443", "nginx", NULL },
+	{ "8443", "nginx", NULL },
+	{ "53", "unbound systemd-resolve", NULL },
+	{ "postfix_reinject_port", "master smtpd", NULL },
+	{ "postfix_reinject_port_incoming", "master smtpd", NULL },
+	{ "filtermail_smtp_port", "filtermail chatmail systemd", NULL },
+	{ "filtermail_smtp_port_incoming", "filtermail chatmail systemd",
+	  NULL },
+	{ "mtail_port", "mtail", "mtail_address" },
+	{ "dovecot_metrics_port", "dovecot stats", "mtail_address" },
+};
+
+static int check_ports(struct plan *p, struct buf *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(needed_ports); i++) {
+		const char *text = needed_ports[i].port;
+		struct buf who = BUF_INIT;
+		uint64_t port;
+
+		if (!plan_wants(p, needed_ports[i].when))
+			continue;
+		if (str_to_u64(text, &port) < 0)
+			str_to_u64(layout_need(&p->layout, text), &port);
+		ports_listeners((unsigned)port, &who);
+		if (!ports_are_of(who.data, needed_ports[i].allowed))
+			buf_addf(err, "%sport %u is taken by %s", err->len ?
+				 "; " : "", (unsigned)port, who.data);
+		buf_free(&who);
+	}
+	if (err->len == 0)
+		return 0;
+	buf_adds(err, ": stop it and take it off this machine (for example "
+		 "apt purge of its package), then deploy again");
+	return -1;
+}
+
+static int check(struct plan *p, struct buf *err)
+{
+	if (geteuid() != 0) {
+		buf_setf(err, "a relay is installed as root");
+		return -1;
+	}
+	if (check_system(err) < 0)
+		return -1;
+	if (!systemd_is_running()) {
+		buf_setf(err, "systemd does not run here, so services could "
+			 "not be started");
+		return -1;
+	}
+	if (!p->packages) {
+		buf_setf(err, "no package manager that is known here: apt is");
+		return -1;
+	}
+	if (check_disk("/", err) < 0 || check_disk("/var", err) < 0)
+		return -1;
+	return check_ports(p, err);
+}
+
+/* ---- limits, log, names ----------------------------------------------------- */
+
+static void read_number(const char *path, uint64_t *n)
+{
+	struct buf text = BUF_INIT;
+
+	if (file_read(path, 64, &text) < 0 ||
+	    str_to_u64(str_trim(text.data), n) < 0)
+		*n = 0;
+	buf_free(&text);
+}
+
+/* The kernel's own figure depends on the memory and may be the better one. */
+static void set_watches(struct plan *p)
+{
+	uint64_t n;
+
+	read_number("/proc/sys/fs/inotify/max_user_watches", &n);
+	layout_setf(&p->layout, "inotify_watches", "%llu",
+		    (unsigned long long)(n > 65535 ? n : 65535));
+}
+
+static int configure(struct plan *p, struct buf *err)
+{
+	const struct relay *r = p->relay;
+	struct buf text = BUF_INIT;
+	struct buf dir = BUF_INIT;
+
+	buf_addf(&text, "%s\n", r->mail_domain);
+	tree_put(&p->tree, "/etc/mailname", text.data, text.len, 0644, NULL,
+		 NULL);
+	/* every user may pass on the way to the mailboxes, none may look */
+	if (str_starts(r->s.mailboxes_dir, "/home/vmail/")) {
+		tree_dir(&p->tree, "/home/vmail", 0755, NULL, NULL);
+		tree_dir(&p->tree, "/home/vmail/mail", 0755, NULL, NULL);
+	}
+	tree_dir(&p->tree, r->s.mailboxes_dir, 0700, r->s.vmail_user,
+		 r->s.vmail_user);
+	buf_free(&text);
+	buf_free(&dir);
+	return 0;
+}
+
+/* A container has its host's limits and may not change them. */
+static int apply_limits(struct plan *p, struct buf *err)
+{
+	static const char path[] = "/proc/sys/fs/inotify/max_user_instances";
+	struct buf why = BUF_INIT;
+	uint64_t n;
+
+	read_number(path, &n);
+	if (n >= 65535)
+		return 0;
+	if (plan_command((const char *[]) { "sysctl", "-q", "-p",
+			"/etc/sysctl.d/60-chatmail.conf", NULL }, &why) == 0)
+		plan_tell(p, "fs.inotify limits raised");
+	else
+		plan_warn(p, "fs.inotify.max_user_instances is %llu and cannot "
+			  "be raised here; of more IMAP connections some hear "
+			  "of new mail half a minute late. In a container, set "
+			  "it to 65535 on the host", (unsigned long long)n);
+	buf_free(&why);
+	return 0;
+}
+
+static const struct host_user users[] = {
+	{ "vmail", "/home/vmail", NULL },
+	{ "opendkim", "/run/opendkim", NULL },
+	{ "chatmail-newemail", "/nonexistent", NULL },
+	{ 0 },
+};
+
+static const char *const packages[] = {
+	"ca-certificates", "procps", NULL,
+};
+
+static const struct plan_file files[] = {
+	{ "sysctl/chatmail.conf", "/etc/sysctl.d/60-chatmail.conf" },
+	{ "journald/chatmail.conf",
+	  "/etc/systemd/journald.conf.d/60-chatmail.conf" },
+	{ 0 },
+};
+
+const struct component component_host = {
+	.name = "host", .packages = packages, .users = users, .files = files,
+	.check = check, .prepare = set_watches, .configure = configure,
+	.activate = apply_limits, .after = "",
+};

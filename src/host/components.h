@@ -1,0 +1,11 @@
+/* The components of a relay, in src/host/component_*.c. */
+#ifndef HOST_COMPONENTS_H
+#define HOST_COMPONENTS_H
+
+#include "host/plan.h"
+
+extern const struct component component_host, component_unbound,
+	component_certificate, component_chatmail, component_dovecot,
+	component_postfix, component_nginx, component_pages, component_mtail;
+
+#endif

@@ -1,0 +1,462 @@
+#include "host/plan.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "host/activate.h"
+#include "host/steps.h"
+#include "host/systemd.h"
+
+/* Where configurations are tested before they are put in place. */
+static const char stage_dir[] = "/var/lib/chatmail/stage";
+
+const char *const plan_stage_names[PLAN_STAGES] = {
+	"check", "install", "configure", "activate",
+};
+const char *const plan_result_names[PLAN_FAILED + 1] = {
+	"begins", "unchanged", "changed", "failed",
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + t.tv_nsec / 1e9;
+}
+
+void plan_tell(struct plan *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&p->told, fmt, ap);
+	va_end(ap);
+	buf_addc(&p->told, '\n');
+}
+
+void plan_warn(struct plan *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&p->warned, fmt, ap);
+	va_end(ap);
+	buf_addc(&p->warned, '\n');
+}
+
+bool plan_wants(const struct plan *p, const char *when)
+{
+	struct buf name = BUF_INIT;
+	const char *value;
+	size_t n;
+	bool ret;
+
+	if (!when)
+		return true;
+	n = strcspn(when, "=");
+	buf_add(&name, when, n);
+	value = layout_need(&p->layout, name.data);
+	ret = when[n] ? strcmp(value, when + n + 1) == 0 :
+			tmpl_is_true(value);
+	buf_free(&name);
+	return ret;
+}
+
+int plan_command(const char *const *argv, struct buf *err)
+{
+	struct buf said = BUF_INIT, file = BUF_INIT;
+	struct proc_spec spec = { .argv = argv };
+	int code;
+
+	if (proc_find(argv[0], &file) < 0) {
+		buf_setf(err, "%s is not installed", argv[0]);
+		return -1;
+	}
+	spec.file = file.data;
+	code = proc_run(&spec, &said, err);
+	if (code > 0)
+		buf_setf(err, "%s: exit code %d: %s", argv[0], code,
+			 str_trim(said.data));
+	buf_free(&said);
+	buf_free(&file);
+	return code == 0 ? 0 : -1;
+}
+
+/* ---- steps ------------------------------------------------------------------ */
+
+struct step step_begin(struct plan *p, enum plan_stage stage,
+		       const char *name)
+{
+	struct step s = { p, stage, name, now() };
+
+	buf_reset(&p->told);
+	buf_reset(&p->warned);
+	p->on_event(p, &(struct plan_event) {
+		.stage = stage, .step = name, .result = PLAN_BEGINS,
+		.text = "", .warnings = "" });
+	return s;
+}
+
+int step_end(struct step *s, int ret, const struct buf *err)
+{
+	struct plan *p = s->p;
+
+	if (ret == 0 && p->told.len > 0)
+		p->changes++;
+	p->on_event(p, &(struct plan_event) {
+		.stage = s->stage, .step = s->name, .secs = now() - s->began,
+		.result = ret < 0 ? PLAN_FAILED :
+			  p->told.len > 0 ? PLAN_CHANGED : PLAN_UNCHANGED,
+		.text = ret < 0 ? err->data : p->told.data,
+		.warnings = p->warned.data });
+	return ret;
+}
+
+bool plan_may_change(const struct plan *p)
+{
+	return !p->dry_run && !p->is_collecting;
+}
+
+static bool takes_part(const struct plan *p, const struct component *c)
+{
+	return !p->website_only || c->is_website;
+}
+
+/* ---- check ------------------------------------------------------------------ */
+
+static int check_all(struct plan *p)
+{
+	int ret = 0;
+
+	/* all problems are told, not just the first */
+	for (size_t i = 0; i < component_count; i++) {
+		const struct component *c = components[i];
+		struct buf err = BUF_INIT;
+		struct step s;
+
+		if (!c->check || !takes_part(p, c))
+			continue;
+		s = step_begin(p, PLAN_CHECK, c->name);
+		if (step_end(&s, c->check(p, &err), &err) < 0)
+			ret = -1;
+		buf_free(&err);
+	}
+	return ret;
+}
+
+/* ---- install ---------------------------------------------------------------- */
+
+static int install_packages(struct plan *p, const struct component *c,
+			    struct buf *err)
+{
+	struct buf missing = BUF_INIT;
+	int ret = 0;
+
+	if (c->packages)
+		ret = p->packages->missing(c->packages, &missing, err);
+	if (ret > 0) {
+		plan_tell(p, "packages %s", str_trim(missing.data));
+		ret = p->dry_run ? 0 : p->packages->install(c->packages, err);
+	}
+	buf_free(&missing);
+	return ret;
+}
+
+static int install_users(struct plan *p, const struct component *c,
+			 struct buf *err)
+{
+	for (const struct host_user *u = c->users; u && u->name; u++) {
+		int ret = host_user_ensure(u, p->dry_run, err);
+
+		if (ret < 0)
+			return -1;
+		if (ret > 0 && u->member_of)
+			plan_tell(p, "user %s is a member of %s", u->name,
+				  u->member_of);
+		else if (ret > 0)
+			plan_tell(p, "user %s", u->name);
+	}
+	return 0;
+}
+
+static int install(struct plan *p, const struct component *c, struct buf *err)
+{
+	if (install_packages(p, c, err) < 0 || install_users(p, c, err) < 0)
+		return -1;
+	return c->install && !p->dry_run ? c->install(p, err) : 0;
+}
+
+static int install_all(struct plan *p)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < component_count && ret == 0; i++) {
+		const struct component *c = components[i];
+		struct buf err = BUF_INIT;
+		struct step s;
+
+		if (!takes_part(p, c) ||
+		    (!c->packages && !c->users && !c->install))
+			continue;
+		s = step_begin(p, PLAN_INSTALL, c->name);
+		ret = step_end(&s, install(p, c, &err), &err);
+		buf_free(&err);
+	}
+	return ret;
+}
+
+/* ---- configure -------------------------------------------------------------- */
+
+static int render_path(const struct layout *l, const struct plan_file *f,
+		       struct buf *path, struct buf *err)
+{
+	buf_reset(path);
+	return tmpl_render(path, f->path, f->path, strlen(f->path), &l->vars,
+			   err);
+}
+
+static int add_file(struct plan *p, const struct plan_file *f, struct buf *err)
+{
+	struct buf path = BUF_INIT, text = BUF_INIT;
+	int ret = render_path(&p->layout, f, &path, err);
+
+	if (ret == 0 && !plan_wants(p, f->when)) {
+		tree_absent(&p->tree, path.data);
+	} else if (ret == 0) {
+		ret = layout_render(&p->layout, f->template, &text, err);
+		if (ret == 0)
+			tree_put(&p->tree, path.data, text.data, text.len,
+				 f->mode ? f->mode : 0644, f->owner, f->owner);
+	}
+	buf_free(&path);
+	buf_free(&text);
+	return ret;
+}
+
+/* The same files with a layout whose directories are under dir. */
+static int stage_file(const struct plan *p, const struct layout *l,
+		      const struct plan_file *f, struct buf *err)
+{
+	struct buf path = BUF_INIT, text = BUF_INIT;
+	int ret = 0;
+
+	if (!plan_wants(p, f->when))
+		return 0;
+	ret = render_path(l, f, &path, err);
+	if (ret == 0 && str_starts(path.data, stage_dir)) {
+		char *slash = strrchr(path.data, '/');
+
+		ret = layout_render(l, f->template, &text, err);
+		*slash = '\0';
+		if (ret == 0 && file_mkdirs(path.data, 0755) < 0)
+			ret = -1;
+		*slash = '/';
+		if (ret == 0 && file_replace(path.data, text.data, text.len,
+					     0644, 0) < 0)
+			ret = -1;
+		if (ret < 0 && err->len == 0)
+			buf_setf(err, "%s: %s", path.data, strerror(errno));
+	}
+	buf_free(&path);
+	buf_free(&text);
+	return ret;
+}
+
+static void stage_layout(const struct plan *p, struct layout *l)
+{
+	static const char *const dirs[] = {
+		"postfix_config_dir", "dovecot_config_dir",
+		"nginx_config_dir", "unbound_config_dir",
+	};
+
+	layout_init(l, p->relay);
+	for (size_t i = 0; i < p->layout.change_count; i++)
+		layout_setf(l, p->layout.changes[i].name, "%s",
+			    p->layout.changes[i].value);
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		layout_setf(l, dirs[i], "%s/%s", stage_dir, dirs[i]);
+}
+
+static bool touches(const struct plan *p, const struct component *c)
+{
+	struct buf path = BUF_INIT, err = BUF_INIT;
+	bool ret = false;
+
+	for (const struct plan_file *f = c->files; f->template && !ret; f++) {
+		if (render_path(&p->layout, f, &path, &err) < 0)
+			continue;
+		for (size_t i = 0; i < p->tree.count && !ret; i++)
+			ret = p->tree.entries[i].changed &&
+			      strcmp(p->tree.entries[i].path, path.data) == 0;
+	}
+	buf_free(&path);
+	buf_free(&err);
+	return ret;
+}
+
+static int verify(struct plan *p, const struct component *c, struct buf *err)
+{
+	struct layout l;
+	int ret = 0;
+
+	stage_layout(p, &l);
+	for (const struct plan_file *f = c->files;
+	     ret == 0 && f && f->template; f++)
+		ret = stage_file(p, &l, f, err);
+	p->staged = &l;
+	if (ret == 0)
+		ret = c->verify(p, err);
+	p->staged = NULL;
+	if (ret < 0)
+		buf_prefixf(err, "the new configuration is not right, the old "
+			    "one stays: ");
+	layout_free(&l);
+	return ret;
+}
+
+/* Programs test what they are going to read; a dry run may have none yet. */
+static int verify_all(struct plan *p, struct buf *err)
+{
+	int ret = 0;
+
+	if (p->dry_run)
+		return 0;
+	for (size_t i = 0; i < component_count && ret == 0; i++) {
+		const struct component *c = components[i];
+
+		if (c->verify && takes_part(p, c) && touches(p, c))
+			ret = verify(p, c, err);
+		if (ret < 0)
+			buf_prefixf(err, "%s: ", c->name);
+	}
+	return ret;
+}
+
+static void tell_changes(struct plan *p)
+{
+	for (size_t i = 0; i < p->tree.count; i++) {
+		const struct tree_entry *e = &p->tree.entries[i];
+
+		if (e->changed)
+			plan_tell(p, "%s %s", e->path, e->how);
+	}
+}
+
+static int collect(struct plan *p, const struct component *c, struct buf *err)
+{
+	for (const struct plan_file *f = c->files; f && f->template; f++)
+		if (add_file(p, f, err) < 0)
+			return -1;
+	return c->configure ? c->configure(p, err) : 0;
+}
+
+static int put_in_place(struct plan *p, struct buf *err)
+{
+	if (tree_compare(&p->tree, p->dry_run, err) < 0 ||
+	    verify_all(p, err) < 0)
+		return -1;
+	tell_changes(p);
+	if (!p->dry_run)
+		return tree_commit(&p->tree, err);
+	tree_diff(&p->tree, &p->diff);
+	return 0;
+}
+
+static int configure_all(struct plan *p)
+{
+	struct buf err = BUF_INIT;
+	struct step s;
+	int ret = 0;
+
+	for (size_t i = 0; i < component_count && ret == 0; i++) {
+		const struct component *c = components[i];
+
+		if (!takes_part(p, c) || (!c->files && !c->configure))
+			continue;
+		s = step_begin(p, PLAN_CONFIGURE, c->name);
+		ret = step_end(&s, collect(p, c, &err), &err);
+	}
+	if (ret == 0) {
+		s = step_begin(p, PLAN_CONFIGURE, "files");
+		ret = step_end(&s, put_in_place(p, &err), &err);
+	}
+	buf_free(&err);
+	return ret;
+}
+
+/* Only to know which files concern which service, when stages leave out their
+ * configuration. */
+static int collect_quietly(struct plan *p, struct buf *err)
+{
+	int ret = 0;
+
+	p->is_collecting = true;
+	for (size_t i = 0; i < component_count && ret == 0; i++)
+		if (takes_part(p, components[i]))
+			ret = collect(p, components[i], err);
+	p->is_collecting = false;
+	return ret;
+}
+
+static int activate(struct plan *p)
+{
+	struct buf err = BUF_INIT;
+	struct step s;
+	int ret = 0;
+
+	if (!p->stages[PLAN_CONFIGURE]) {
+		s = step_begin(p, PLAN_ACTIVATE, "files");
+		ret = step_end(&s, collect_quietly(p, &err), &err);
+	}
+	buf_free(&err);
+	return ret == 0 ? plan_activate(p) : -1;
+}
+
+void plan_init(struct plan *p, const struct relay *relay)
+{
+	p->relay = relay;
+	layout_init(&p->layout, relay);
+	/* Postfix's services see it from their queue directory */
+	layout_setf(&p->layout, "dkim_milter", "opendkim/opendkim.sock");
+	buf_init(&p->told);
+	buf_init(&p->warned);
+	buf_init(&p->diff);
+	for (size_t i = 0; i < component_count; i++)
+		if (components[i]->prepare)
+			components[i]->prepare(p);
+	p->packages = host_packages_find();
+	p->services = &host_systemd;
+}
+
+int plan_run(struct plan *p)
+{
+	int ret;
+
+	plan_init(p, p->relay);
+	ret = check_all(p);
+	if (ret == 0 && p->stages[PLAN_INSTALL])
+		ret = install_all(p);
+	if (ret == 0 && p->stages[PLAN_CONFIGURE])
+		ret = configure_all(p);
+	if (ret == 0 && p->stages[PLAN_ACTIVATE] && !p->website_only)
+		ret = activate(p);
+	return ret;
+}
+
+void plan_free(struct plan *p)
+{
+	tree_free(&p->tree);
+	layout_free(&p->layout);
+	arena_free(&p->arena);
+	buf_free(&p->told);
+	buf_free(&p->warned);
+	buf_free(&p->diff);
+}
