@@ -24,15 +24,12 @@ static const struct {
 	{ "acme_dir", "/var/lib/acme" },
 	{ "uacme_dir", "/var/lib/uacme" },
 	{ "acme_hook", "/usr/local/lib/chatmail/acme-hook" },
-	{ "acme_webroot", "/var/www/acme" },
 
 	/* as Postfix sees it; "" = mail is neither signed nor verified */
 	{ "dkim_milter", "" },
 
 	{ "unbound_config_dir", "/etc/unbound/unbound.conf.d" },
 	{ "inotify_watches", "65535" },
-	{ "nginx_config_dir", "/etc/nginx" },
-	{ "www_root", "/var/www/html" },
 
 	/* the sandbox's name server */
 	{ "dns_port", "53" },
