@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "base/term.h"
 #include "relay/newaccount.h"
 #include "text/qr.h"
 
@@ -90,7 +91,8 @@ static void print_text(const struct sandbox *sb, const char *dclogin)
 	struct buf qr = BUF_INIT, err = BUF_INIT;
 
 	if (*dclogin)
-		qr_add_text(&qr, dclogin, &err);
+		qr_add_text(&qr, dclogin, term_has_colour(STDOUT_FILENO),
+			    &err);
 	printf("\n"
 	       "  Relay          %s\n"
 	       "  Configuration  %s (read at the start)\n"

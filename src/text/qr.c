@@ -1,40 +1,90 @@
-#include "text/qr.h"
+#include "text/qr_code.h"
 
 #include <errno.h>
-#include <qrencode.h>
-#include <stdbool.h>
+#include <string.h>
 
-enum { QUIET = 2 };	/* the standard wants 4; scanners are content with 2 */
+#include "base/str.h"
 
-static bool is_light(const QRcode *qr, int x, int y)
+/* A bubble with three dots on a light badge. */
+const struct qr_shape qr_logo[] = {
+	{ .dark = false, .x = 0, .y = 0, .w = 100, .h = 100, .r = 24 },
+	{ .dark = true, .x = 12, .y = 16, .w = 76, .h = 54, .r = 22 },
+	{ .dark = true, .is_triangle = true, .x = 28, .y = 62, .w = 30, .h = 26 },
+	{ .dark = false, .x = 27, .y = 37, .w = 12, .h = 12, .r = 6 },
+	{ .dark = false, .x = 44, .y = 37, .w = 12, .h = 12, .r = 6 },
+	{ .dark = false, .x = 61, .y = 37, .w = 12, .h = 12, .r = 6 },
+};
+const size_t qr_logo_count = ARRAY_LEN(qr_logo);
+
+/* A fifth of the width hides 4 percent of the area, far from the 30 that may
+ * be missing at QR_H, and leaves the finder patterns alone. */
+int qr_logo_modules(const QRcode *code)
 {
-	if (x < 0 || y < 0 || x >= qr->width || y >= qr->width)
-		return true;
-	return !(qr->data[y * qr->width + x] & 1);
+	return code->width / 5 | 1;
 }
 
-static void add_rows(struct buf *out, const QRcode *qr, int y)
+QRcode *qr_encode(const char *text, const struct qr_options *o,
+		  struct buf *err)
 {
+	static const QRecLevel levels[] = {
+		[QR_L] = QR_ECLEVEL_L, [QR_M] = QR_ECLEVEL_M,
+		[QR_Q] = QR_ECLEVEL_Q, [QR_H] = QR_ECLEVEL_H,
+	};
+	enum qr_level level = o->has_logo ? QR_H : o->level;
+	QRcode *code;
+
+	if (!*text) {
+		buf_setf(err, "QR code: there is no text");
+		return NULL;
+	}
+	code = QRcode_encodeString8bit(text, 0, levels[level]);
+	if (code)
+		return code;
+	if (errno == ERANGE)
+		buf_setf(err, "QR code: the text is too long (%zu bytes)",
+			 strlen(text));
+	else
+		buf_setf(err, "QR code: %s", strerror(errno));
+	return NULL;
+}
+
+bool qr_is_dark(const QRcode *code, int x, int y)
+{
+	if (x < 0 || y < 0 || x >= code->width || y >= code->width)
+		return false;
+	return code->data[y * code->width + x] & 1;
+}
+
+static void add_rows(struct buf *out, const QRcode *code, int y, bool colour)
+{
+	/* [upper is dark][lower is dark] */
 	static const char *const blocks[2][2] = {
-		{ " ", "\u2584" }, { "\u2580", "\u2588" },
+		{ "\u2588", "\u2580" }, { "\u2584", " " },
 	};
 
-	for (int x = -QUIET; x < qr->width + QUIET; x++)
-		buf_adds(out, blocks[is_light(qr, x, y)]
-				    [is_light(qr, x, y + 1)]);
-	buf_addc(out, '\n');
+	if (colour)	/* bright white on black */
+		buf_adds(out, "\033[97;40m");
+	for (int x = -QR_QUIET; x < code->width + QR_QUIET; x++)
+		buf_adds(out, blocks[qr_is_dark(code, x, y)]
+				    [qr_is_dark(code, x, y + 1)]);
+	buf_adds(out, colour ? "\033[0m\n" : "\n");
 }
 
-int qr_add_text(struct buf *out, const char *text, struct buf *err)
+int qr_add_text(struct buf *out, const char *text, bool colour,
+		struct buf *err)
 {
-	QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
+	const struct qr_options o = { .level = QR_L };
+	QRcode *code = qr_encode(text, &o, err);
 
-	if (!qr) {
-		buf_setf(err, "QR code: %s", strerror(errno));
+	if (!code)
 		return -1;
-	}
-	for (int y = -QUIET; y < qr->width + QUIET; y += 2)
-		add_rows(out, qr, y);
-	QRcode_free(qr);
+	for (int y = -QR_QUIET; y < code->width + QR_QUIET; y += 2)
+		add_rows(out, code, y, colour);
+	QRcode_free(code);
 	return 0;
+}
+
+void qr_add_invite(struct buf *out, const char *domain)
+{
+	buf_addf(out, "DCACCOUNT:https://%s/new", domain);
 }

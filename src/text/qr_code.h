@@ -1,0 +1,29 @@
+/* What the makers of QR codes share; see qr.h. */
+#ifndef TEXT_QR_CODE_H
+#define TEXT_QR_CODE_H
+
+#include <qrencode.h>
+
+#include "text/qr.h"
+
+enum { QR_QUIET = 4 };	/* light modules around the code */
+
+/* The code of a text, freed with QRcode_free(); NULL with *err. */
+QRcode *qr_encode(const char *text, const struct qr_options *o,
+		  struct buf *err);
+/* Outside of the code everything is light. */
+bool qr_is_dark(const QRcode *code, int x, int y);
+
+/* The logo: shapes on a square of QR_LOGO units, painted in this order. */
+enum { QR_LOGO = 100 };
+struct qr_shape {
+	bool dark;
+	bool is_triangle;	/* right angle at x, y; sides w and h */
+	int x, y, w, h, r;	/* else a rectangle with rounded corners */
+};
+extern const struct qr_shape qr_logo[];
+extern const size_t qr_logo_count;
+/* How many modules it is wide: odd as the code, so that it is centred. */
+int qr_logo_modules(const QRcode *code);
+
+#endif

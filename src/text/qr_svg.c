@@ -1,0 +1,65 @@
+#include "text/qr_code.h"
+
+/* One path: a rectangle for each run of dark modules in a row. */
+static void add_modules(struct buf *out, const QRcode *code)
+{
+	buf_adds(out, "<path d=\"");
+	for (int y = 0; y < code->width; y++) {
+		for (int x = 0, run; x < code->width; x += run + 1) {
+			for (run = 0; qr_is_dark(code, x + run, y); run++)
+				;
+			if (run)
+				buf_addf(out, "M%d %dh%dv1h-%dz", x + QR_QUIET,
+					 y + QR_QUIET, run, run);
+		}
+	}
+	buf_adds(out, "\"/>");
+}
+
+static void add_shape(struct buf *out, const struct qr_shape *s)
+{
+	const char *fill = s->dark ? "#000" : "#fff";
+
+	if (s->is_triangle)
+		buf_addf(out, "<path fill=\"%s\" d=\"M%d %dh%dl-%d %dz\"/>",
+			 fill, s->x, s->y, s->w, s->w, s->h);
+	else
+		buf_addf(out, "<rect fill=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" "
+			 "height=\"%d\" rx=\"%d\"/>", fill, s->x, s->y, s->w,
+			 s->h, s->r);
+}
+
+static void add_logo(struct buf *out, const QRcode *code)
+{
+	int modules = qr_logo_modules(code);
+	int at = QR_QUIET + (code->width - modules) / 2;
+
+	/* QR_LOGO is 100: hundredths of a module, whatever the locale */
+	buf_addf(out, "<g shape-rendering=\"auto\" transform=\"translate(%d %d) "
+		 "scale(%d.%02d)\">", at, at, modules / QR_LOGO,
+		 modules % QR_LOGO);
+	for (size_t i = 0; i < qr_logo_count; i++)
+		add_shape(out, &qr_logo[i]);
+	buf_adds(out, "</g>");
+}
+
+int qr_add_svg(struct buf *out, const char *text, const struct qr_options *o,
+	       struct buf *err)
+{
+	QRcode *code = qr_encode(text, o, err);
+	int width;
+
+	if (!code)
+		return -1;
+	width = code->width + 2 * QR_QUIET;
+	buf_addf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" "
+		 "viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
+		 "<path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/>", width, width,
+		 width, width);
+	add_modules(out, code);
+	if (o->has_logo)
+		add_logo(out, code);
+	buf_adds(out, "</svg>\n");
+	QRcode_free(code);
+	return 0;
+}
