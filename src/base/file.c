@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -126,6 +127,52 @@ int file_mkdirs(const char *path, mode_t mode)
 	}
 	free(copy);
 	return ret;
+}
+
+static int remove_inside(int fd);
+
+static int remove_at(int dir, const char *name)
+{
+	int fd, ret;
+
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -1;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ret = remove_inside(fd);
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
+		ret = -1;
+	return ret;
+}
+
+/* Closes fd. */
+static int remove_inside(int fd)
+{
+	DIR *d = fdopendir(fd);
+	struct dirent *e;
+	int ret = 0, saved = 0;
+
+	if (!d)
+		return close_failed(fd);
+	while ((e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (remove_at(dirfd(d), e->d_name) < 0) {
+			saved = errno;
+			ret = -1;
+		}
+	}
+	closedir(d);
+	errno = saved;
+	return ret;
+}
+
+int file_remove_tree(const char *path)
+{
+	return remove_at(AT_FDCWD, path);
 }
 
 /* Is fd still the file at path? */

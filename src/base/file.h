@@ -18,6 +18,11 @@ int file_read(const char *path, size_t max, struct buf *out);
 int file_replace(const char *path, const void *data, size_t n, mode_t mode,
 		 int sync);
 
+/* Remove path and what is in it; a symbolic link itself, not what it leads
+ * to. One that is not there is no error. Returns 0, or -1 with errno, as much
+ * as possible being removed. */
+int file_remove_tree(const char *path);
+
 /* Make path and its missing parents. Returns 0, or -1 with errno. */
 int file_mkdirs(const char *path, mode_t mode);
 

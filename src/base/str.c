@@ -224,6 +224,20 @@ void buf_add_json(struct buf *b, const char *s)
 	buf_addc(b, '"');
 }
 
+void buf_add_html(struct buf *b, const char *s)
+{
+	for (size_t n; *s; s += n) {
+		n = strcspn(s, "&<>\"'");
+		buf_add(b, s, n);
+		if (!s[n])
+			return;
+		buf_adds(b, s[n] == '&' ? "&amp;" : s[n] == '<' ? "&lt;" :
+			    s[n] == '>' ? "&gt;" : s[n] == '"' ? "&quot;" :
+			    "&#39;");
+		n++;
+	}
+}
+
 void buf_add_wrapped(struct buf *b, const char *prefix, const char *text,
 		     size_t width)
 {

@@ -39,6 +39,9 @@ void buf_add_base64(struct buf *b, const void *p, size_t n);
 /* Append s percent-encoded (RFC 3986): letters, digits, "-._~" and the
  * bytes of keep stand for themselves. */
 void buf_add_percent(struct buf *b, const char *s, const char *keep);
+/* Append s with & < > " and ' as HTML's character references, for text and
+ * for attributes in quotes. */
+void buf_add_html(struct buf *b, const char *s);
 /* Append text with line breaks at spaces, each line begun by prefix and at
  * most width columns wide unless a single word is wider. */
 void buf_add_wrapped(struct buf *b, const char *prefix, const char *text,

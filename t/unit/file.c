@@ -196,6 +196,35 @@ static void test_lock_removed(void)
 	unlink(at("lock"));
 }
 
+static void put(const char *name)
+{
+	close(open(at(name), O_WRONLY | O_CREAT, 0600));
+}
+
+static void test_remove_tree(void)
+{
+	tap_ok(file_remove_tree(at("none")) == 0, "nothing to remove");
+	put("f");
+	tap_ok(file_remove_tree(at("f")) == 0 && entries() == 0, "a file");
+	mkdir(at("keep"), 0700);
+	put("keep/f");
+	file_mkdirs(at("d/e/f"), 0700);
+	put("d/a");
+	put("d/e/.b");
+	mkfifo(at("d/e/f/fifo"), 0600);
+	tap_ok(symlink(at("keep"), at("d/e/link")) == 0 &&
+	       symlink("/nowhere", at("d/dangling")) == 0, "links");
+	tap_ok(file_remove_tree(at("d")) == 0 && access(at("d"), F_OK) < 0,
+	       "a tree");
+	tap_ok(access(at("keep/f"), F_OK) == 0, "links are not followed");
+	tap_ok(symlink("keep", at("link")) == 0 &&
+	       file_remove_tree(at("link")) == 0 &&
+	       access(at("keep/f"), F_OK) == 0, "not even the first");
+	tap_ok(file_remove_tree(at("keep")) == 0 && entries() == 0, "all gone");
+	tap_ok(file_remove_tree("/proc/self/status") < 0 && errno,
+	       "what cannot be removed");
+}
+
 int main(void)
 {
 	if (!mkdtemp(top))
@@ -206,6 +235,7 @@ int main(void)
 	test_mkdirs();
 	test_lock();
 	test_lock_removed();
+	test_remove_tree();
 	tap_ok(rmdir(top) == 0, "nothing is left");
 	return tap_done();
 }

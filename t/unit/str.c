@@ -160,6 +160,26 @@ static void test_encodings(void)
 	}
 }
 
+static void test_html(void)
+{
+	static const struct {
+		const char *input, *want;
+	} cases[] = {
+		{ "", "" }, { "a_b [1]", "a_b [1]" }, { "<", "&lt;" },
+		{ "a&b", "a&amp;b" }, { "&amp;", "&amp;amp;" },
+		{ "<a b=\"c\">'", "&lt;a b=&quot;c&quot;&gt;&#39;" },
+		{ "\xc3\xa9\n\xc3\xa9", "\xc3\xa9\n\xc3\xa9" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf b = BUF_INIT;
+
+		buf_add_html(&b, cases[i].input);
+		tap_is(b.data, cases[i].want, "HTML");
+		buf_free(&b);
+	}
+}
+
 static void test_wrapped(void)
 {
 	static const struct {
@@ -189,6 +209,7 @@ int main(void)
 	test_numbers();
 	test_utf8();
 	test_encodings();
+	test_html();
 	test_wrapped();
 	return tap_done();
 }
