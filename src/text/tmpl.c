@@ -49,7 +49,7 @@ static bool is_blank(char c)
 static bool is_name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9') || c == '_';
+	       (c >= '0' && c <= '9') || c == '_' || c == '.';
 }
 
 static void skip_blanks(struct cursor *c)
@@ -87,29 +87,34 @@ static int take_value(struct render *r, const char *name, const char **value)
 	return 0;
 }
 
-/* == "text" after a name: 1 there and equal, 0 there and not, -1 error,
- * 2 nothing there. */
+/* == "text" or != "text" after a name: 1 there and true, 0 there and not, -1
+ * error, 2 nothing there. */
 static int take_comparison(struct render *r, struct cursor *c,
 			   const char *value)
 {
-	const char *text;
+	const char *operator, *text;
+	bool equal;
 	size_t n;
 
 	if (at_end(c))
 		return 2;
-	if (c->end - c->p < 2 || memcmp(c->p, "==", 2) != 0)
-		return fail(r, r->line, "expected == after the name");
+	if (c->end - c->p < 2 || c->p[1] != '=' ||
+	    (c->p[0] != '=' && c->p[0] != '!'))
+		return fail(r, r->line, "expected == or != after the name");
+	operator = *c->p == '=' ? "==" : "!=";
 	c->p += 2;
 	skip_blanks(c);
-	if (c->p == c->end || *c->p != '"')
-		return fail(r, r->line, "expected \"text\" after ==");
-	text = ++c->p;
-	while (c->p < c->end && *c->p != '"')
+	if (c->p == c->end || (*c->p != '"' && *c->p != '\''))
+		return fail(r, r->line, "expected \"text\" after %s", operator);
+	text = c->p++;
+	while (c->p < c->end && *c->p != *text)
 		c->p++;
 	if (c->p == c->end)
-		return fail(r, r->line, "the text after == has no end");
-	n = (size_t)(c->p++ - text);
-	return strlen(value) == n && memcmp(value, text, n) == 0;
+		return fail(r, r->line, "the text after %s has no end",
+			    operator);
+	n = (size_t)(c->p++ - ++text);
+	equal = strlen(value) == n && memcmp(value, text, n) == 0;
+	return equal == (*operator == '=');
 }
 
 static int take_condition(struct render *r, struct cursor *c, bool *result)
@@ -214,7 +219,11 @@ static int run_value(struct render *r, struct cursor *c)
 		return fail(r, r->line, "{{ }} needs one name");
 	if (take_value(r, name, &value) < 0)
 		return -1;
-	if (shows(r))
+	if (!shows(r))
+		return 0;
+	if (r->vars->add)
+		r->vars->add(r->vars, r->out, name, value);
+	else
 		buf_adds(r->out, value);
 	return 0;
 }
@@ -255,6 +264,18 @@ static bool is_tag_line(const char *p, const char *end)
 	return seen;
 }
 
+static int show_text(struct render *r, const char *p, size_t n)
+{
+	const char *why = NULL;
+
+	if (r->vars->refuse && n)
+		why = r->vars->refuse(r->vars, p, n);
+	if (why)
+		return fail(r, r->line, "%s", why);
+	buf_add(r->out, p, n);
+	return 0;
+}
+
 /* One line without its line end; text between tags is kept when asked. */
 static int render_line(struct render *r, const char *p, const char *end,
 		       bool keep_text)
@@ -265,8 +286,9 @@ static int render_line(struct render *r, const char *p, const char *end,
 		struct cursor c;
 		bool is_value;
 
-		if (keep_text && shows(r))
-			buf_add(r->out, p, (size_t)((open ? open : end) - p));
+		if (keep_text && shows(r) &&
+		    show_text(r, p, (size_t)((open ? open : end) - p)) < 0)
+			return -1;
 		if (!open)
 			return 0;
 		is_value = open[1] == '{';

@@ -16,6 +16,8 @@ static const struct {
 	{ "off", "Off" },
 	{ "true", "true" },
 	{ "braces", "{{ domain }}" },
+	{ "config.port", "25" },
+	{ "bad", "25" },
 };
 
 static const char *lookup(const struct tmpl_vars *v, const char *name)
@@ -54,6 +56,14 @@ static const struct {
 	  "" },
 	{ "equal to nothing", "{% if empty == \"\" %}a{% endif %}", "a" },
 	{ "equal without blanks", "{%if port==\"25\"%}a{%endif%}", "a" },
+	{ "different", "{% if port != \"26\" %}a{% else %}b{% endif %}", "a" },
+	{ "not different", "{% if port != \"25\" %}a{% else %}b{% endif %}",
+	  "b" },
+	{ "not not equal", "{% if not port != \"25\" %}a{% endif %}", "a" },
+	{ "different from nothing", "{% if empty!=\"\" %}a{% endif %}b", "b" },
+	{ "other quotes", "{% if port == '25' %}a{% endif %}"
+	  "{% if port != '\"25\"' %}b{% endif %}", "ab" },
+	{ "a dot in a name", "{{ config.port }}", "25" },
 	{ "tag lines vanish", "a\n  {% if true %} \nb\n\t{% endif %}\nc\n",
 	  "a\nb\nc\n" },
 	{ "hidden lines vanish",
@@ -105,11 +115,17 @@ static const struct {
 	{ "if not without name", "{% if not %}",
 	  "main.cf:1: if not needs a name" },
 	{ "if with two names", "{% if domain port %}",
-	  "main.cf:1: expected == after the name" },
+	  "main.cf:1: expected == or != after the name" },
 	{ "comparison without text", "{% if port == 25 %}",
 	  "main.cf:1: expected \"text\" after ==" },
 	{ "comparison without end", "{% if port == \"25 %}",
 	  "main.cf:1: the text after == has no end" },
+	{ "other quotes at the end", "{% if port == '25\" %}",
+	  "main.cf:1: the text after == has no end" },
+	{ "!= without text", "{% if port != 25 %}",
+	  "main.cf:1: expected \"text\" after !=" },
+	{ "! alone", "{% if port ! \"25\" %}",
+	  "main.cf:1: expected == or != after the name" },
 	{ "comparison and more", "{% if port == \"25\" and domain %}",
 	  "main.cf:1: text after if" },
 	{ "else with a word", "{% if port %}{% else if %}",
@@ -140,6 +156,39 @@ static void test_out_is_kept_on_error(const struct tmpl_vars *vars)
 	buf_free(&err);
 }
 
+static void add_in_brackets(const struct tmpl_vars *v, struct buf *out,
+			    const char *name, const char *value)
+{
+	buf_addf(out, "[%s=%s]", name, value);
+}
+
+static const char *refuse_bad(const struct tmpl_vars *v, const char *text,
+			      size_t n)
+{
+	return memmem(text, n, "bad", 3) ? "no bad text" : NULL;
+}
+
+static void test_own_ways(void)
+{
+	const struct tmpl_vars vars = {
+		.lookup = lookup, .add = add_in_brackets,
+		.refuse = refuse_bad,
+	};
+	static const char good[] = "a {{ domain }}\n{% if empty %}\nbad\n"
+				   "{% endif %}\n{{ bad }}\n";
+	static const char bad[] = "a\n{% if bad %}\nx {{ port }}bad\n{% endif %}";
+	struct buf out = BUF_INIT, err = BUF_INIT;
+
+	tmpl_render(&out, "x", good, strlen(good), &vars, &err);
+	tap_is(out.data, "a [domain=chat.example]\n[bad=25]\n",
+	       "values are added in the owner's way");
+	tap_ok(tmpl_render(&out, "x", bad, strlen(bad), &vars, &err) < 0,
+	       "text is refused where it would be shown");
+	tap_is(err.data, "x:3: no bad text", "with its line");
+	buf_free(&out);
+	buf_free(&err);
+}
+
 int main(void)
 {
 	const struct tmpl_vars vars = { .lookup = lookup };
@@ -155,5 +204,6 @@ int main(void)
 		buf_free(&err);
 	}
 	test_out_is_kept_on_error(&vars);
+	test_own_ways();
 	return tap_done();
 }
