@@ -179,13 +179,6 @@ static const char *value_password_min_length(struct page *p)
 	return number_word(p, p->site->relay->s.password_min_length);
 }
 
-static const char *value_max_message_size_mb(struct page *p)
-{
-	uint64_t mb = p->site->relay->s.max_message_size / (1024 * 1024);
-
-	return arena_printf(&p->arena, "%llu", (unsigned long long)mb);
-}
-
 static const char *value_webdev(struct page *p)
 {
 	return p->site->is_webdev ? "true" : "";
@@ -209,7 +202,6 @@ static const struct page_var {
 	{ "username_min_length", value_username_min_length },
 	{ "username_max_length", value_username_max_length },
 	{ "password_min_length", value_password_min_length },
-	{ "max_message_size_mb", value_max_message_size_mb, false, true },
 	{ "webdev", value_webdev, false, true },
 };
 

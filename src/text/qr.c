@@ -1,20 +1,38 @@
 #include "text/qr_code.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 
-/* A bubble with three dots on a light badge. */
-const struct qr_shape qr_logo[] = {
+/* A bubble on a light badge, then the dots in it. */
+enum { WITHOUT_DOTS = 3, WITH_DOTS = 6 };
+const struct qr_shape qr_logo[WITH_DOTS] = {
 	{ .dark = false, .x = 0, .y = 0, .w = 100, .h = 100, .r = 24 },
-	{ .dark = true, .x = 12, .y = 16, .w = 76, .h = 54, .r = 22 },
-	{ .dark = true, .is_triangle = true, .x = 28, .y = 62, .w = 30, .h = 26 },
-	{ .dark = false, .x = 27, .y = 37, .w = 12, .h = 12, .r = 6 },
-	{ .dark = false, .x = 44, .y = 37, .w = 12, .h = 12, .r = 6 },
-	{ .dark = false, .x = 61, .y = 37, .w = 12, .h = 12, .r = 6 },
+	{ .dark = true, .x = 11, .y = 16, .w = 78, .h = 64, .r = 22 },
+	{ .dark = true, .is_triangle = true, .x = 26, .y = 72, .w = 28, .h = 24 },
+	{ .dark = false, .x = 26, .y = 42, .w = 12, .h = 12, .r = 6 },
+	{ .dark = false, .x = 44, .y = 42, .w = 12, .h = 12, .r = 6 },
+	{ .dark = false, .x = 62, .y = 42, .w = 12, .h = 12, .r = 6 },
 };
-const size_t qr_logo_count = ARRAY_LEN(qr_logo);
+
+/* From version 7 on there are version / 7 + 2 patterns in a row. */
+static bool has_middle_pattern(const QRcode *code)
+{
+	return code->version / 7 % 2 == 1;
+}
+
+size_t qr_logo_count(const QRcode *code)
+{
+	return has_middle_pattern(code) ? WITHOUT_DOTS : WITH_DOTS;
+}
+
+bool qr_is_middle_pattern(const QRcode *code, int x, int y)
+{
+	return has_middle_pattern(code) && abs(x - code->width / 2) <= 2 &&
+	       abs(y - code->width / 2) <= 2;
+}
 
 /* A fifth of the width hides 4 percent of the area, far from the 30 that may
  * be missing at QR_H, and leaves the finder patterns alone. */

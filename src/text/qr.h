@@ -32,8 +32,8 @@ int qr_add_text(struct buf *out, const char *text, bool colour,
 int qr_add_svg(struct buf *out, const char *text, const struct qr_options *o,
 	       struct buf *err);
 
-/* Append a PNG file of 400 to 600 pixels (more for long texts): an even
- * number for each module, so that half the size is as crisp. */
+/* Append a PNG file of 480 to 740 pixels: an even number for each module, so
+ * that half the size is as crisp. */
 int qr_add_png(struct buf *out, const char *text, const struct qr_options *o,
 	       struct buf *err);
 

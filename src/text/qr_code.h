@@ -22,7 +22,12 @@ struct qr_shape {
 	int x, y, w, h, r;	/* else a rectangle with rounded corners */
 };
 extern const struct qr_shape qr_logo[];
-extern const size_t qr_logo_count;
+/* How many of them a code gets. */
+size_t qr_logo_count(const QRcode *code);
+/* Does the module belong to an alignment pattern in the very middle (Annex E of
+ * the standard)? It stands in the logo instead of the dots, at its place, for
+ * scanners that look for it there. */
+bool qr_is_middle_pattern(const QRcode *code, int x, int y);
 /* How many modules it is wide: odd as the code, so that it is centred. */
 int qr_logo_modules(const QRcode *code);
 

@@ -1,11 +1,12 @@
 #include "text/qr_code.h"
 
 #include <png.h>
+#include <stdlib.h>
 
 #include "base/str.h"
 
 enum {
-	PIXELS = 480,		/* a picture is about as wide */
+	PIXELS = 480,		/* a picture is at least as wide */
 	GREYS = 4,		/* two bits a pixel: the logo's edges are soft */
 	SAMPLES = 4,		/* for that, in each direction */
 };
@@ -39,11 +40,11 @@ static bool is_in_triangle(const struct qr_shape *s, double x, double y)
 }
 
 /* The colour of the logo at a point, of what is under it outside. */
-static bool is_logo_dark(double x, double y, bool under)
+static bool is_logo_dark(double x, double y, bool under, size_t count)
 {
 	bool dark = under;
 
-	for (size_t i = 0; i < qr_logo_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct qr_shape *s = &qr_logo[i];
 
 		if (s->is_triangle ? is_in_triangle(s, x, y) :
@@ -67,9 +68,16 @@ static void draw_modules(struct picture *p)
 				is_module_dark(p, x, y) ? 0 : GREYS - 1;
 }
 
+static bool is_middle_pattern(const struct picture *p, int x, int y)
+{
+	return qr_is_middle_pattern(p->code, x / p->scale - QR_QUIET,
+				    y / p->scale - QR_QUIET);
+}
+
 /* Each pixel is the mean of some points in it. */
 static void draw_logo(struct picture *p)
 {
+	size_t count = qr_logo_count(p->code);
 	int size = qr_logo_modules(p->code) * p->scale;
 	int at = (p->width - size) / 2;
 
@@ -77,12 +85,16 @@ static void draw_logo(struct picture *p)
 		int x = i % size, y = i / size, light = 0;
 		bool under = is_module_dark(p, at + x, at + y);
 
+		if (is_middle_pattern(p, at + x, at + y))
+			continue;
+
 		for (int k = 0; k < SAMPLES * SAMPLES; k++) {
 			double dx = (k % SAMPLES + .5) / SAMPLES;
 			double dy = (k / SAMPLES + .5) / SAMPLES;
 
 			light += !is_logo_dark((x + dx) * QR_LOGO / size,
-					       (y + dy) * QR_LOGO / size, under);
+					       (y + dy) * QR_LOGO / size, under,
+					       count);
 		}
 		p->pixels[(at + y) * p->width + at + x] = (png_byte)
 			((light * (GREYS - 1) + SAMPLES * SAMPLES / 2) /
@@ -125,8 +137,8 @@ int qr_add_png(struct buf *out, const char *text, const struct qr_options *o,
 	if (!p.code)
 		return -1;
 	modules = p.code->width + 2 * QR_QUIET;
-	half = PIXELS / 2 / modules;
-	p.scale = 2 * (half < 2 ? 2 : half);
+	half = (PIXELS / 2 + modules - 1) / modules;
+	p.scale = 2 * half;
 	p.width = modules * p.scale;
 	p.pixels = xmalloc((size_t)p.width * (size_t)p.width);
 	draw_modules(&p);

@@ -1,12 +1,19 @@
 #include "text/qr_code.h"
 
-/* One path: a rectangle for each run of dark modules in a row. */
-static void add_modules(struct buf *out, const QRcode *code)
+static bool is_dark(const QRcode *code, int x, int y, bool middle)
+{
+	return qr_is_dark(code, x, y) &&
+	       (!middle || qr_is_middle_pattern(code, x, y));
+}
+
+/* One path: a rectangle for each run of dark modules in a row; of all, or of
+ * the pattern in the middle. */
+static void add_modules(struct buf *out, const QRcode *code, bool middle)
 {
 	buf_adds(out, "<path d=\"");
 	for (int y = 0; y < code->width; y++) {
 		for (int x = 0, run; x < code->width; x += run + 1) {
-			for (run = 0; qr_is_dark(code, x + run, y); run++)
+			for (run = 0; is_dark(code, x + run, y, middle); run++)
 				;
 			if (run)
 				buf_addf(out, "M%d %dh%dv1h-%dz", x + QR_QUIET,
@@ -38,9 +45,14 @@ static void add_logo(struct buf *out, const QRcode *code)
 	buf_addf(out, "<g shape-rendering=\"auto\" transform=\"translate(%d %d) "
 		 "scale(%d.%02d)\">", at, at, modules / QR_LOGO,
 		 modules % QR_LOGO);
-	for (size_t i = 0; i < qr_logo_count; i++)
+	for (size_t i = 0; i < qr_logo_count(code); i++)
 		add_shape(out, &qr_logo[i]);
 	buf_adds(out, "</g>");
+	if (!qr_is_middle_pattern(code, code->width / 2, code->width / 2))
+		return;
+	at = QR_QUIET + code->width / 2 - 1;
+	buf_addf(out, "<path fill=\"#fff\" d=\"M%d %dh3v3h-3z\"/>", at, at);
+	add_modules(out, code, true);
 }
 
 int qr_add_svg(struct buf *out, const char *text, const struct qr_options *o,
@@ -56,7 +68,7 @@ int qr_add_svg(struct buf *out, const char *text, const struct qr_options *o,
 		 "viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
 		 "<path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/>", width, width,
 		 width, width);
-	add_modules(out, code);
+	add_modules(out, code, false);
 	if (o->has_logo)
 		add_logo(out, code);
 	buf_adds(out, "</svg>\n");
