@@ -272,12 +272,17 @@ static bool has_page(const struct page *p, const struct www_language *l)
 	return there;
 }
 
+/* nginx gives a page without a language in its path in the one that the browser
+ * prefers; the query tells it not to. */
 static void add_link(struct buf *out, const struct page *p,
 		     const struct www_language *l)
 {
 	buf_addf(out, "<a href=\"%s%s", p->root, l->dir);
 	buf_add_percent(out, p->rel, "/");
-	buf_addf(out, ".html\" lang=\"%s\" hreflang=\"%s\">", l->code, l->code);
+	buf_adds(out, ".html");
+	if (!*l->dir)
+		buf_addf(out, "?lang=%s", l->code);
+	buf_addf(out, "\" lang=\"%s\" hreflang=\"%s\">", l->code, l->code);
 	buf_add_html(out, l->name);
 	buf_adds(out, "</a>\n");
 }
