@@ -125,6 +125,8 @@ class Checker(html.parser.HTMLParser):
             return
         base = self.root if path.startswith("/") else \
             os.path.dirname(os.path.join(self.root, self.name))
+        if path.endswith("/"):
+            path += "index.html"
         if not os.path.isfile(os.path.join(base, path.lstrip("/"))):
             self.wrong.append(target)
 
@@ -299,7 +301,7 @@ def test_languages():
                 ("de/index.html", "de", de),
                 ("pt-BR/index.html", "pt-BR", "pt-BR")) + "|" + three),
             ("de/index.html", "de|../|Start|" + links(
-                ("../index.html", "en", "English"),
+                ("../index.html?lang=en", "en", "English"),
                 ("../pt-BR/index.html", "pt-BR", "pt-BR")) + "|" + three),
             ("info.html", "en||Info|" + links(("de/info.html", "de", de)) +
              "|" + alternates(("en", "info.html"), ("de", "de/info.html"))),
