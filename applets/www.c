@@ -80,6 +80,6 @@ DEFINE_APPLET(www) {
 "\n"
 "INI defaults to $CHATMAIL_INI, else ./chatmail.ini.\n"
 "\n"
-"Example: chatmail www --output /var/www/html\n",
+"Example: chatmail www --output my-pages\n",
 	.main = www_main,
 };
