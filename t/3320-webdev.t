@@ -360,6 +360,7 @@ def test_browser(w):
     put(at("pages/src/index.md"), "# Before\n")
     p = subprocess.Popen(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu",
+         "--disable-dev-shm-usage",
          "--user-data-dir=" + at("chromium"), "--remote-debugging-port=0",
          w.url], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
