@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """webdev: pages are built again as they change, a mistake is shown in them,
 and nothing else of the disk is."""
+import atexit
 import html
 import http.client
 import json
@@ -129,6 +130,7 @@ class Webdev:
             [role.CHATMAIL, "webdev", *args], cwd=cwd, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**os.environ, **env})
+        atexit.register(self.process.kill)      # also when the test dies
         self.log = ""
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
