@@ -89,6 +89,9 @@ def page(source, layout="{{ markdown_html }}", domain="chat.example.org",
     return read(at("out/index.html"))
 
 
+CONFLICT = "a\n<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> branch\nb\n"
+
+
 class Checker(html.parser.HTMLParser):
     """Tags that are not closed, links that lead nowhere."""
     VOID = {"meta", "link", "img", "br", "hr", "input", "source", "col"}
@@ -372,6 +375,16 @@ def test_folder():
             "without our pictures")
 
     before = tree(at("out"))
+    for name, text, want in [
+            ("a.css", CONFLICT, "/a.css:2: a merge conflict begins here"),
+            ("sub/a.html", "\n<b>merlinux</b>", "/sub/a.html:2: names another"),
+            ("a.md", "x\ntestrun.org", "/a.md:2: names another")]:
+        put(folder + "/" + name, text)
+        code, out, err = www("--output", at("out"))
+        tap.is_(code, 1, "refused as well: " + name)
+        tap.like(err, folder + want, "with its place")
+        os.unlink(folder + "/" + name)
+    tap.ok(tree(at("out")) == before, "the old pages stay")
     for missing in at("none"), at("chatmail.ini"), "disabled":
         ini(www_folder=missing)
         code, out, err = www("--output", at("out"))
@@ -422,9 +435,6 @@ def test_links():
         tap.like(err, "%s/src/%s: left out: " % (folder, name), "told: " + name)
 
 
-CONFLICT = "a\n<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> branch\nb\n"
-
-
 def test_refused():
     """Each with its file and line; the old pages stay."""
     folder = own("refused")
@@ -455,7 +465,7 @@ def test_refused():
         ("not UTF-8 in the layout", {"page-layout.html": b"\xe9"},
          "page-layout.html:1: not UTF-8 text"),
         ("two sources of a page", {"index.html": "x"},
-         "index.md: there is a index.html as well"),
+         "index.md: the sources have index.html too"),
     ]
     cases += [("a conflict in " + name, {name: CONFLICT}, name + ":2: ")
               for name in ("index.md", "page-layout.html", "a.html", "main.css",

@@ -153,7 +153,8 @@ def screenshot(text, name, ink, paper):
                 "background:%s;color:%s'><pre style=\"font:16px/18.625px 'DejaVu "
                 "Sans Mono';margin:0\">%s</pre>" % (paper, ink, body))
     subprocess.run([shutil.which("chromium"), "--headless", "--no-sandbox",
-                    "--disable-gpu", "--hide-scrollbars",
+                    "--disable-gpu", "--disable-dev-shm-usage",
+                    "--hide-scrollbars",
                     "--user-data-dir=" + at("chromium"),
                     "--window-size=1000,1100", "--screenshot=" + picture,
                     "file://" + page], check=True, timeout=120,

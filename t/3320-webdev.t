@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """webdev: pages are built again as they change, a mistake is shown in them,
 and nothing else of the disk is."""
+import atexit
 import html
 import http.client
 import json
@@ -129,6 +130,7 @@ class Webdev:
             [role.CHATMAIL, "webdev", *args], cwd=cwd, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**os.environ, **env})
+        atexit.register(self.process.kill)      # also when the test dies
         self.log = ""
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -360,6 +362,7 @@ def test_browser(w):
     put(at("pages/src/index.md"), "# Before\n")
     p = subprocess.Popen(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu",
+         "--disable-dev-shm-usage",
          "--user-data-dir=" + at("chromium"), "--remote-debugging-port=0",
          w.url], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:

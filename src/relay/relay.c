@@ -288,6 +288,42 @@ static const char *value_max_mailbox_size_mb(struct relay *r)
 	return derive_u64(r, r->s.max_mailbox_size);
 }
 
+/* For people: in the largest unit that says it exactly, or well enough. */
+static const char *derive_size(struct relay *r, uint64_t bytes)
+{
+	static const char *const units[] = { "GB", "MB", "kB", "B" };
+	unsigned shift = 30;
+
+	for (size_t i = 0;; i++, shift -= 10) {
+		uint64_t n = bytes >> shift;
+
+		if (shift == 0 || n >= 10 || (n && n << shift == bytes))
+			return arena_printf(&r->arena, "%llu %s",
+					    (unsigned long long)n, units[i]);
+	}
+}
+
+static const char *value_max_message_size_text(struct relay *r)
+{
+	return derive_size(r, r->s.max_message_size);
+}
+
+static const char *value_max_mailbox_size_text(struct relay *r)
+{
+	/* was read as bytes, so it fits */
+	return derive_size(r, r->s.max_mailbox_size << 20);
+}
+
+/* "9", or "6 – 12" */
+static const char *value_username_length(struct relay *r)
+{
+	const char *min = r->text[SETTING_username_min_length];
+	const char *max = r->text[SETTING_username_max_length];
+
+	return r->s.username_min_length == r->s.username_max_length ? max :
+	       arena_printf(&r->arena, "%s – %s", min, max);
+}
+
 /* Down to this many megabytes a full mailbox is emptied. */
 static const char *value_max_mailbox_size_warn_mb(struct relay *r)
 {
@@ -340,9 +376,12 @@ static const struct {
 	{ "tls_key_path", value_tls_key_path },
 	{ "max_message_size", value_max_message_size },
 	{ "mxdeliv_body_max", value_mxdeliv_body_max },
+	{ "max_message_size_text", value_max_message_size_text },
 	{ "max_mailbox_size_mb", value_max_mailbox_size_mb },
+	{ "max_mailbox_size_text", value_max_mailbox_size_text },
 	{ "max_mailbox_size_warn_mb", value_max_mailbox_size_warn_mb },
 	{ "smtp_client_connection_limit", value_smtp_client_connection_limit },
+	{ "username_length", value_username_length },
 	{ "enable_iroh_relay", value_enable_iroh_relay },
 	{ "disable_ipv6", value_disable_ipv6 },
 	{ "imap_rawlog", value_imap_rawlog },

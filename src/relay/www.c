@@ -157,7 +157,7 @@ static int build_page(struct build *b, const struct www_file *f)
 	buf_add(&name, f->name, strlen(f->name) - strlen(".md"));
 	buf_adds(&name, ".html");
 	if (www_source_find(&b->source, name.data))
-		buf_setf(b->err, "%s: there is a %s as well", f->shown,
+		buf_setf(b->err, "%s: the sources have %s too", f->shown,
 			 name.data);
 	else if (www_page_render(&b->site, f, &html, b->err) == 0)
 		ret = www_output_write(&b->output, name.data, html.data,
