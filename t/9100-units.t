@@ -729,7 +729,7 @@ TROUBLES = [
      "/etc/systemd/system/chatmail-expire.service.d/x.conf; "
      "systemctl daemon-reload; systemctl start chatmail-expire || :",
      "chatmail-expire failed when it ran",
-     "rm -r /etc/systemd/system/chatmail-expire.service.d; "
+     "rm /etc/systemd/system/chatmail-expire.service.d/x.conf; "
      "systemctl daemon-reload; systemctl start chatmail-expire"),
 ]
 
