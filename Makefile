@@ -43,7 +43,7 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 LIBS := -lev -lcares -lcrypto -lcrypt -lcjson -lqrencode -lmd4c-html -lmd4c -lpng -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 ifdef STATIC
-LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lz
+LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c -lz
 LDFLAGS_ALL += -static -Wl,--gc-sections -Wl,--build-id=none \
 	-Lbuild/static/libs/lib
 endif

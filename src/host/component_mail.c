@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/assets.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 
@@ -29,9 +31,22 @@ static int dovecot_verify(struct plan *p, struct buf *err)
 					       NULL }, err);
 }
 
+/* Loaded by Dovecot's processes; its absence would be a warning in each. */
+static int dovecot_configure(struct plan *p, struct buf *err)
+{
+	const struct asset *a = asset_find("dovecot/imap-notify.so");
+
+	if (!a)
+		bug("imap-notify.so is not packed");
+	tree_put(&p->tree, layout_need(&p->layout, "imap_notify_library"),
+		 a->data, a->size, 0644, NULL, NULL);
+	return 0;
+}
+
 const struct component component_dovecot = {
 	.name = "dovecot", .packages = dovecot_packages,
-	.files = dovecot_files, .verify = dovecot_verify,
+	.files = dovecot_files, .configure = dovecot_configure,
+	.verify = dovecot_verify,
 };
 
 /* ---- Postfix ---------------------------------------------------------------- */

@@ -101,7 +101,7 @@ static const struct relay_service services[] = {
 
 	{ "dovecot", "mailboxes, IMAP", RELAY_FOREIGN, { "dovecot" },
 	  .units = "dovecot.service.d/10-chatmail.conf",
-	  .restart_on = "{{ dovecot_config_dir }}/",
+	  .restart_on = "{{ dovecot_config_dir }}/ {{ imap_notify_library }}",
 	  .reload_on = CERTIFICATE },
 	/* Debian 12's processes are those of postfix@-; its copies of the
 	 * resolver's files in the chroot are made at a start */

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -251,8 +253,9 @@ static int swap(struct www_output *o)
 {
 	if (!o->exists)
 		return rename(o->tmp, o->path);
-	if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path,
-		      RENAME_EXCHANGE) == 0)
+	/* musl has no function for it */
+	if (syscall(SYS_renameat2, AT_FDCWD, o->tmp, AT_FDCWD, o->path,
+		    RENAME_EXCHANGE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
