@@ -31,7 +31,7 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
 	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
-LIBS := -lev -lcares -lcrypto -lcrypt -lcjson -lqrencode -lpthread -lm
+LIBS := -lev -lcares -lssh2 -lcrypto -lcrypt -lcjson -lqrencode -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \

@@ -26,7 +26,7 @@ OUTSIDE = [
     (r"cjson/.*|cJSON\.h", r"(src/(text|net|relay|host)|applets)/"),
     (r"qrencode\.h", r"src/text/qr\."),
     (r"md4c.*\.h", r"src/text/"),
-    (r"libssh2.*\.h", r"src/host/ssh\."),
+    (r"libssh2.*\.h", r"src/host/ssh[._]"),
 ]
 LIBC = r"[a-z0-9_]+\.h|(sys|arpa|net|netinet|linux)/[a-z0-9_]+\.h"
 
@@ -121,6 +121,7 @@ for path, header, want in [
         ("src/text/dkim.c", "string.h", True),
         ("src/host/run.c", "libssh2.h", False),
         ("src/host/ssh.c", "libssh2.h", True),
+        ("src/host/ssh_auth.c", "libssh2.h", True),
         ("src/net/conn.c", "boost/any.hpp", False)]:
     tap.is_(may_use(path, header), want,
             "%s %s include <%s>" % (path, "may" if want else "may not",
