@@ -40,7 +40,8 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
 	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
-LIBS := -lev -lcares -lcrypto -lcrypt -lcjson -lqrencode -lmd4c-html -lmd4c -lpng -lpthread -lm
+LIBS := -lev -lcares -lssh2 -lcrypto -lcrypt -lcjson -lqrencode -lmd4c-html \
+	-lmd4c -lpng -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 ifdef STATIC
 LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c -lz

@@ -52,6 +52,30 @@ char *str_trim(char *s)
 	return s;
 }
 
+bool str_glob(const char *s, const char *pattern)
+{
+	const char *star = NULL, *tried = NULL;
+
+	/* a mismatch lets the last star take one byte more */
+	while (*s) {
+		if (*pattern == '*') {
+			star = pattern++;
+			tried = s;
+		} else if (*pattern == '?' || *pattern == *s) {
+			pattern++;
+			s++;
+		} else if (star) {
+			pattern = star + 1;
+			s = ++tried;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
 int str_to_u64(const char *s, uint64_t *out)
 {
 	uint64_t v = 0;
@@ -193,6 +217,25 @@ void buf_add_percent(struct buf *b, const char *s, const char *keep)
 		else
 			buf_addf(b, "%%%02X", (unsigned char)*s);
 	}
+}
+
+void buf_add_shell(struct buf *b, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,";
+
+	if (*s && strspn(s, plain) == strlen(s)) {
+		buf_adds(b, s);
+		return;
+	}
+	buf_addc(b, '\'');
+	for (; *s; s++) {
+		if (*s == '\'')
+			buf_adds(b, "'\\''");
+		else
+			buf_addc(b, *s);
+	}
+	buf_addc(b, '\'');
 }
 
 void buf_add_json(struct buf *b, const char *s)

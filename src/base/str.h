@@ -25,6 +25,9 @@ char ascii_lower(char c);
 void str_lower(char *s);
 /* Cut white space (SP TAB CR LF) off both ends in place; returns the start. */
 char *str_trim(char *s);
+/* The whole of s is matched by the pattern, in which "*" stands for any
+ * bytes, also none, and "?" for one. */
+bool str_glob(const char *s, const char *pattern);
 /* A whole decimal number: digits only, nothing after, no overflow.
  * Returns 0, or -1 and leaves *out alone. */
 int str_to_u64(const char *s, uint64_t *out);
@@ -42,6 +45,8 @@ void buf_add_percent(struct buf *b, const char *s, const char *keep);
 /* Append s with & < > " and ' as HTML's character references, for text and
  * for attributes in quotes. */
 void buf_add_html(struct buf *b, const char *s);
+/* Append s as one word of a POSIX shell's command, quoted where needed. */
+void buf_add_shell(struct buf *b, const char *s);
 /* Append text with line breaks at spaces, each line begun by prefix and at
  * most width columns wide unless a single word is wider. */
 void buf_add_wrapped(struct buf *b, const char *prefix, const char *text,

@@ -78,7 +78,8 @@ static const struct {
 	unsigned want;
 } needs[] = {
 	{ "doveauth", "/usr/local/bin/chatmail", TODO_RESTART },
-	{ "doveauth", "/etc/chatmail/chatmail.ini", TODO_RESTART },
+	/* settings are looked at one by one */
+	{ "doveauth", "/etc/chatmail/chatmail.ini", 0 },
 	{ "doveauth", "/etc/systemd/system/doveauth.service", TODO_RESTART },
 	{ "doveauth", "/etc/systemd/system/doveauth.socket", TODO_SOCKETS },
 	{ "doveauth", "/etc/systemd/system/lastlogin.service", 0 },

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/proc.h"
 #include "base/str.h"
 
 static void test_prefixes(void)
@@ -202,8 +203,72 @@ static void test_wrapped(void)
 	}
 }
 
+static void test_glob(void)
+{
+	static const struct {
+		const char *pattern, *s;
+		bool want;
+	} cases[] = {
+		{ "", "", true }, { "", "a", false }, { "a", "", false },
+		{ "abc", "abc", true }, { "abc", "abcd", false },
+		{ "abc", "ab", false }, { "*", "", true }, { "*", "abc", true },
+		{ "a?c", "abc", true }, { "a?c", "ac", false },
+		{ "?", "", false }, { "a*", "a", true }, { "*a", "ba", true },
+		{ "*a", "ab", false }, { "*.b.*", "a.b.c", true },
+		{ "*.b.*", "a.c.b", false }, { "a*b*c", "aXbYbZc", true },
+		{ "a*b*c", "aXbYbZ", false }, { "**", "x", true },
+		{ "*?", "", false }, { "*?*", "x", true },
+		{ "*aab", "aaaab", true }, { "A", "a", false },
+		{ "a\\*", "a*", false }, { "[ab]", "a", false },
+	};
+	static char many[100001];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tap_ok(str_glob(cases[i].s, cases[i].pattern) == cases[i].want,
+		       "glob \"%s\" on \"%s\"", cases[i].pattern, cases[i].s);
+	memset(many, 'a', sizeof(many) - 1);
+	tap_ok(!str_glob(many, "*a*a*a*a*a*a*a*a*a*a*b"),
+	       "glob: many stars end soon");
+}
+
+/* What a shell makes of the word is the word. */
+static void test_shell(void)
+{
+	static const struct {
+		const char *input, *want;
+	} cases[] = {
+		{ "", "''" }, { "a", "a" }, { "/usr/bin/x-1.2_3", NULL },
+		{ "a b", "'a b'" }, { "it's", "'it'\\''s'" },
+		{ "'", "''\\'''" }, { "$HOME `id` $(id) \"x\" \\", NULL },
+		{ "a\nb\n", NULL }, { "~", NULL }, { "*", NULL }, { "!x", NULL },
+		{ "-n", NULL }, { "a=b", NULL }, { "#", NULL }, { "{a,b}", NULL },
+		{ "\t\x01\xff", NULL }, { "\\'\\", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf b = BUF_INIT, out = BUF_INIT, err = BUF_INIT;
+		const char *argv[] = { "sh", "-c", NULL, NULL };
+		struct proc_spec spec = { .argv = argv };
+
+		buf_add_shell(&b, cases[i].input);
+		if (cases[i].want)
+			tap_is(b.data, cases[i].want, "shell");
+		buf_prefixf(&b, "printf '%%s|' ");
+		argv[2] = b.data;
+		tap_ok(proc_run(&spec, &out, &err) == 0 && out.len > 0 &&
+		       out.len == strlen(cases[i].input) + 1 &&
+		       memcmp(out.data, cases[i].input, out.len - 1) == 0,
+		       "sh reads word %zu", i);
+		buf_free(&b);
+		buf_free(&out);
+		buf_free(&err);
+	}
+}
+
 int main(void)
 {
+	test_glob();
+	test_shell();
 	test_prefixes();
 	test_trim();
 	test_numbers();
