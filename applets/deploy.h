@@ -11,7 +11,8 @@ struct deploy {
 	/* from the command line */
 	const char *host;	/* [user@]host[:port]; NULL: this machine */
 	const char *identity;	/* -i FILE or NULL */
-	const char *www;	/* built pages; NULL: build them */
+	const char *dns_server;	/* NULL: those of resolv.conf */
+	const char *www;	/* built pages; NULL: leave them alone */
 	bool stages[PLAN_STAGES];
 	const char *stage_list;	/* as given, NULL: all */
 	bool dry_run, disable_mail, website_only, skip_dns_check;
@@ -24,10 +25,12 @@ struct deploy {
 	bool colour, live;
 	double began;
 	unsigned failed, changed;
+	bool has_ended;		/* the last line was shown */
 };
 
-/* Run the plan on this machine. Returns the exit code. */
+/* Run the plan on this machine, or on d->host. Return the exit code. */
 int deploy_local(struct deploy *d);
+int deploy_remote(struct deploy *d);
 
 /* Show a step as a line; a line of JSON with --json. */
 void deploy_show(struct deploy *d, const struct plan_event *e);
@@ -43,5 +46,8 @@ void deploy_fail(struct deploy *d, const char *fmt, ...)
 /* The program that a host gets: ourselves when we need no libraries, else the
  * static build beside us. Returns 0 with its path, or -1 with *err. */
 int deploy_find_binary(struct buf *path, struct buf *err);
+/* The machine that n bytes of a program are for, as uname(1) names it; "" when
+ * that is not known. */
+const char *deploy_machine(const char *data, size_t n);
 
 #endif

@@ -39,6 +39,17 @@ static bool is_static(const char *path)
 	return ret;
 }
 
+const char *deploy_machine(const char *data, size_t n)
+{
+	Elf64_Ehdr head;
+
+	if (n < sizeof(head))
+		return "";
+	memcpy(&head, data, sizeof(head));
+	return head.e_machine == EM_X86_64 ? "x86_64" :
+	       head.e_machine == EM_AARCH64 ? "aarch64" : "";
+}
+
 int deploy_find_binary(struct buf *path, struct buf *err)
 {
 	char self[4096];

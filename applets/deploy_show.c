@@ -132,6 +132,7 @@ void deploy_show_end(struct deploy *d, int changes, const char *diff)
 {
 	struct buf out = BUF_INIT;
 
+	d->has_ended = true;
 	if (!d->json) {
 		print_end(d, changes, diff);
 	} else {
@@ -154,6 +155,9 @@ void deploy_fail(struct deploy *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vaddf(&text, fmt, ap);
 	va_end(ap);
+	d->has_ended = true;
+	if (d->live)
+		printf("\r\033[K");
 	fflush(stdout);
 	if (d->json) {
 		buf_adds(&out, "{\"end\":\"failed\"");

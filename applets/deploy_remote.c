@@ -1,0 +1,305 @@
+/* deploy on a host: bring the program, chatmail.ini and the pages there, and
+ * let the program do the work. */
+#include "applets/deploy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "host/remote.h"
+#include "text/tar.h"
+
+#define PLACE "/var/lib/chatmail/deploy"
+#define INSTALLED "/usr/local/bin/chatmail"
+
+enum { BINARY_MAX = 256 * 1024 * 1024, PAGE_MAX = 64 * 1024 * 1024,
+       ANSWER_MAX = 4096, DEPTH_MAX = 16 };
+
+struct remote {
+	struct deploy *d;
+	struct ssh *ssh;
+	struct ssh_command command;
+	struct buf binary;	/* its bytes */
+	char sha256[65];
+	const char *program;	/* its path there */
+	char in[64];		/* directory there for this run's files */
+};
+
+/* ---- the program ------------------------------------------------------------ */
+
+static void fingerprint(struct remote *r)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n;
+
+	if (EVP_Digest(r->binary.data, r->binary.len, digest, &n,
+		       EVP_sha256(), NULL) != 1 || n != 32)
+		bug("no SHA-256");
+	for (unsigned i = 0; i < n; i++)
+		snprintf(r->sha256 + 2 * i, 3, "%02x", digest[i]);
+}
+
+static int load_binary(struct remote *r, struct buf *err)
+{
+	struct buf path = BUF_INIT;
+	int ret = deploy_find_binary(&path, err);
+
+	if (ret == 0 && file_read(path.data, BINARY_MAX, &r->binary) < 0) {
+		buf_setf(err, "%s: %s", path.data, strerror(errno));
+		ret = -1;
+	}
+	if (ret == 0)
+		fingerprint(r);
+	buf_free(&path);
+	return ret;
+}
+
+/* Lines "MACHINE" and "SHA256  PATH" of what is there already. */
+static int look(struct remote *r, struct buf *answer, struct buf *err)
+{
+	static const char command[] =
+		"uname -m; umask 077; mkdir -p " PLACE " && "
+		"{ sha256sum " PLACE "/chatmail " INSTALLED " 2>/dev/null || "
+		"true; }";
+
+	return ssh_output(r->ssh, command, true, ANSWER_MAX, answer, err);
+}
+
+static int check_machine(struct remote *r, const char *answer,
+			 struct buf *err)
+{
+	const char *ours = deploy_machine(r->binary.data, r->binary.len);
+	size_t n = strcspn(answer, "\n");
+
+	if (strlen(ours) == n && strncmp(answer, ours, n) == 0)
+		return 0;
+	buf_setf(err, "%s is %.*s, this chatmail is for %s",
+		 ssh_place(r->ssh), (int)n, answer, ours);
+	return -1;
+}
+
+/* Is there a line of our fingerprint and that path? */
+static bool is_there(const struct remote *r, const char *answer,
+		     const char *path)
+{
+	struct buf line = BUF_INIT;
+	bool ret;
+
+	buf_addf(&line, "%s  %s\n", r->sha256, path);
+	ret = strstr(answer, line.data) != NULL;
+	buf_free(&line);
+	return ret;
+}
+
+static int bring_program(struct remote *r, struct buf *err)
+{
+	struct ssh_file f = {
+		.path = PLACE "/chatmail", .mode = 0700, .as_root = true,
+		.size = r->binary.len, .data = r->binary.data,
+	};
+	struct buf answer = BUF_INIT;
+	int ret = look(r, &answer, err);
+
+	if (ret == 0)
+		ret = check_machine(r, answer.data, err);
+	r->program = is_there(r, answer.data, INSTALLED) ? INSTALLED :
+		PLACE "/chatmail";
+	if (ret == 0 && r->program != (const char *)INSTALLED &&
+	    !is_there(r, answer.data, PLACE "/chatmail")) {
+		ret = ssh_put(r->ssh, &f, err);
+		if (ret == 0 && r->d->verbose)
+			fprintf(stderr, "%s: %zu KB of program brought\n",
+				ssh_place(r->ssh), r->binary.len / 1024);
+	}
+	buf_free(&answer);
+	return ret;
+}
+
+/* ---- chatmail.ini and pages ------------------------------------------------- */
+
+static int add_dir(struct buf *tar, const char *path, const char *name,
+		   unsigned depth, struct buf *err);
+
+static int add_entry(struct buf *tar, const char *path, const char *name,
+		     unsigned depth, struct buf *err)
+{
+	struct buf data = BUF_INIT;
+	struct stat st;
+	int ret;
+
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return add_dir(tar, path, name, depth + 1, err);
+	ret = file_read(path, PAGE_MAX, &data);
+	if (ret < 0)
+		buf_setf(err, "%s: %s", path, strerror(errno));
+	else
+		ret = tar_add_file(tar, name, 0644, data.data, data.len, err);
+	buf_free(&data);
+	return ret;
+}
+
+static int add_dir(struct buf *tar, const char *path, const char *name,
+		   unsigned depth, struct buf *err)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int ret = 0;
+
+	if (!d || depth > DEPTH_MAX) {
+		buf_setf(err, "%s: %s", path, d ? "too deep" : strerror(errno));
+		if (d)
+			closedir(d);
+		return -1;
+	}
+	while (ret == 0 && (e = readdir(d))) {
+		struct buf from = BUF_INIT, to = BUF_INIT;
+
+		if (strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0)
+			continue;
+		buf_addf(&from, "%s/%s", path, e->d_name);
+		buf_addf(&to, "%s/%s", name, e->d_name);
+		ret = add_entry(tar, from.data, to.data, depth, err);
+		buf_free(&from);
+		buf_free(&to);
+	}
+	closedir(d);
+	return ret;
+}
+
+static int bring_files(struct remote *r, struct buf *err)
+{
+	struct deploy *d = r->d;
+	struct buf tar = BUF_INIT, command = BUF_INIT;
+	int ret = tar_add_file(&tar, "chatmail.ini", 0600, d->ini_text.data,
+			       d->ini_text.len, err);
+
+	if (ret == 0 && d->www)
+		ret = add_dir(&tar, d->www, "www", 0, err);
+	tar_end(&tar);
+	buf_addf(&command, "umask 077; mkdir %s && tar -xf - -C %s", r->in,
+		 r->in);
+	r->command = (struct ssh_command) {
+		.command = command.data, .as_root = true,
+		.input = tar.data, .input_len = tar.len,
+	};
+	if (ret == 0)
+		ret = ssh_run(r->ssh, &r->command, err);
+	if (ret == 0 && r->command.exit_code != 0) {
+		buf_setf(err, "%s: the files cannot be put into %s: ",
+			 ssh_place(r->ssh), r->in);
+		ssh_add_status(err, &r->command);
+		ret = -1;
+	}
+	buf_free(&tar);
+	buf_free(&command);
+	return ret;
+}
+
+/* ---- the run ---------------------------------------------------------------- */
+
+static void on_stdout(struct ssh_command *c, char *line, size_t n)
+{
+	deploy_show_line(container_of(c, struct remote, command)->d, line);
+}
+
+static void on_stderr(struct ssh_command *c, char *line, size_t n)
+{
+	struct buf safe = BUF_INIT;
+
+	buf_add_printable(&safe, line, n);
+	fprintf(stderr, "%s\n", safe.data);
+	buf_free(&safe);
+}
+
+static void add_command(const struct remote *r, struct buf *out)
+{
+	const struct deploy *d = r->d;
+	const struct {
+		bool is_set;
+		const char *option;
+	} flags[] = {
+		{ d->dry_run, "--dry-run" },
+		{ d->disable_mail, "--disable-mail" },
+		{ d->website_only, "--website-only" },
+	};
+
+	buf_addf(out, "%s deploy --local --json --skip-dns-check",
+		 r->program);
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (flags[i].is_set)
+			buf_addf(out, " %s", flags[i].option);
+	if (d->stage_list) {
+		buf_adds(out, " --stages ");
+		buf_add_shell(out, d->stage_list);
+	}
+	buf_adds(out, " --www ");
+	if (d->www)
+		buf_addf(out, "%s/www", r->in);
+	else
+		buf_adds(out, "none");
+	/* goes on when the line is cut, and clears away after itself */
+	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; exit $code",
+		 r->in, r->in);
+}
+
+static int run(struct remote *r, struct buf *err)
+{
+	struct buf command = BUF_INIT;
+	int ret;
+
+	add_command(r, &command);
+	r->command = (struct ssh_command) {
+		.command = command.data, .as_root = true,
+		.on_stdout = on_stdout, .on_stderr = on_stderr,
+	};
+	ret = ssh_run(r->ssh, &r->command, err);
+	if (ret < 0)
+		buf_adds(err, "; what had begun there goes on to its end, and "
+			 "deploying again completes it");
+	else if (r->command.exit_code != 0 && r->d->failed == 0 &&
+		 !r->d->has_ended) {
+		buf_setf(err, "%s: chatmail ended there: ",
+			 ssh_place(r->ssh));
+		ssh_add_status(err, &r->command);
+		ret = -1;
+	}
+	buf_free(&command);
+	return ret;
+}
+
+int deploy_remote(struct deploy *d)
+{
+	struct remote r = { .d = d, .binary = BUF_INIT };
+	struct buf err = BUF_INIT;
+	char random[9];
+	int ret = load_binary(&r, &err);
+
+	rand_string(random, sizeof(random) - 1, "abcdefghijklmnopqrstuvwxyz");
+	snprintf(r.in, sizeof(r.in), PLACE "/in-%s", random);
+	if (ret == 0) {
+		r.ssh = remote_connect(d->host, d->identity, &err);
+		ret = r.ssh ? 0 : -1;
+	}
+	if (ret == 0)
+		ret = bring_program(&r, &err);
+	if (ret == 0)
+		ret = bring_files(&r, &err);
+	if (ret == 0)
+		ret = run(&r, &err);
+	if (ret < 0)
+		deploy_fail(d, "%s", err.data);
+	ssh_close(r.ssh);
+	buf_free(&r.binary);
+	buf_free(&err);
+	return ret < 0 || r.command.exit_code != 0 ? EXIT_FAIL : EXIT_OK;
+}
