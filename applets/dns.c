@@ -14,11 +14,12 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/str.h"
+#include "host/remote.h"
 #include "relay/reload.h"
 
 struct options {
 	const char *zonefile, *facts, *keys, *server, *port, *config;
-	const char *ipv4, *ipv6;
+	const char *ipv4, *ipv6, *host, *identity;
 	bool json, collect;
 };
 
@@ -57,17 +58,42 @@ static void read_facts(struct dns_facts *f, const char *file)
 	buf_free(&text);
 }
 
-/* This host is the relay if it has the keys; if not, less can be checked. */
+/* As the program on the relay tells them. */
+static int ask_relay(struct dns_facts *f, const struct relay *r,
+		     const struct options *o, struct buf *err)
+{
+	const char *host = o->host ? o->host : r->mail_domain_bare;
+	struct buf text = BUF_INIT;
+	int code, ret;
+
+	ret = remote_ask(host, o->identity, "dns --collect",
+			 DNS_FACTS_BYTES_MAX, &text, &code, err);
+	if (ret == 0)
+		ret = dns_facts_parse(f, text.data, text.len, err);
+	buf_free(&text);
+	return ret;
+}
+
+/* This host is the relay if it has the keys; if not, the relay is asked, and
+ * if it cannot be, less can be checked. */
 static void collect_facts(struct dns_facts *f, const struct relay *r,
-			  const char *keys)
+			  const struct options *o)
 {
 	struct buf err = BUF_INIT;
+	bool elsewhere = o->host && !remote_is_here(o->host);
 
-	if (dns_facts_collect(f, r, keys, &err) < 0) {
+	if (elsewhere) {
+		if (ask_relay(f, r, o, &err) < 0)
+			die("%s", err.data);
+	} else if (dns_facts_collect(f, r, o->keys ? o->keys : DKIMKEY_DIR,
+				     &err) < 0) {
 		if (errno != ENOENT && errno != EACCES)
 			die("%s", err.data);
-		log_warn("%s: run this on the relay, or pass --facts; addresses "
-			 "and key are not compared now", err.data);
+		/* whose keys or host was named is this one */
+		if (o->keys || o->host || ask_relay(f, r, o, &err) < 0)
+			log_warn("%s: run this on the relay, or pass "
+				 "--ssh-host or --facts; addresses and key are "
+				 "not compared now", err.data);
 	}
 	buf_free(&err);
 }
@@ -91,7 +117,7 @@ static void get_facts(struct dns_facts *f, const struct relay *r,
 	if (o->facts)
 		read_facts(f, o->facts);
 	else if (!r->is_ipv4)
-		collect_facts(f, r, o->keys);
+		collect_facts(f, r, o);
 	set_address(f, AF_INET, o->ipv4);
 	set_address(f, AF_INET6, o->ipv6);
 }
@@ -102,7 +128,8 @@ static int print_facts(const struct relay *r, const struct options *o)
 	struct dns_facts f = { 0 };
 	struct buf out = BUF_INIT, err = BUF_INIT;
 
-	if (!r->is_ipv4 && dns_facts_collect(&f, r, o->keys, &err) < 0)
+	if (!r->is_ipv4 && dns_facts_collect(&f, r, o->keys ?
+						o->keys : DKIMKEY_DIR, &err) < 0)
 		die("%s", err.data);
 	set_address(&f, AF_INET, o->ipv4);
 	set_address(&f, AF_INET6, o->ipv6);
@@ -186,14 +213,16 @@ static int apply(const struct options *o, struct authority *a, struct buf *err)
 
 static int dns_main(int argc, char **argv)
 {
-	struct options o = { .keys = DKIMKEY_DIR };
+	struct options o = { 0 };
 	const struct opt opts[] = {
 		{ "zonefile", &o.zonefile, NULL }, { "json", NULL, &o.json },
 		{ "facts", &o.facts, NULL }, { "collect", NULL, &o.collect },
 		{ "keys", &o.keys, NULL }, { "config", &o.config, NULL },
 		{ "ipv4", &o.ipv4, NULL }, { "ipv6", &o.ipv6, NULL },
 		{ "dns-server", &o.server, NULL },
-		{ "dns-port", &o.port, NULL }, { 0 },
+		{ "dns-port", &o.port, NULL },
+		{ "ssh-host", &o.host, NULL }, { "i", &o.identity, NULL },
+		{ 0 },
 	};
 	struct buf err = BUF_INIT;
 	struct authority a;
@@ -232,6 +261,9 @@ DEFINE_APPLET(dns) {
 "  --zonefile FILE     write all records as a zone file instead (- is stdout),\n"
 "                      without SOA and NS; what is not known is a comment in it\n"
 "  --json              print the result as a JSON object\n"
+"  --ssh-host HOST     where the relay is, [user@]host[:port]; default root at\n"
+"                      mail_domain, or this host if it has the keys. localhost\n"
+"                      is this host; -i FILE is the private key to log in with\n"
 "  --facts FILE        what --collect printed on the relay; - is stdin\n"
 "  --collect           print what only the relay knows: its addresses, the record\n"
 "                      of its DKIM key, its ACME account, a signed message\n"
@@ -246,7 +278,6 @@ DEFINE_APPLET(dns) {
 "INI, or --config INI, defaults to $CHATMAIL_INI, else ./chatmail.ini, else\n"
 "/etc/chatmail/chatmail.ini.\n"
 "\n"
-"Example: ssh root@chat.example.org chatmail dns --collect |\n"
-"             chatmail dns --facts -\n",
+"Example: chatmail dns --ssh-host root@chat.example.org\n",
 	.main = dns_main,
 };
