@@ -63,9 +63,14 @@ static int configure(struct plan *p, struct buf *err)
 	int ret = 0;
 
 	plan_acme(p, &a);
-	if (r->tls_mode == TLS_ACME)
+	if (r->tls_mode == TLS_ACME) {
+		tree_dir(&p->tree, a.live_dir, 0755, NULL, NULL);
+		tree_dir(&p->tree, a.state_dir, 0700, NULL, NULL);
+		tree_dir(&p->tree, layout_need(&p->layout, "acme_webroot"),
+			 0755, NULL, NULL);
 		tree_link(&p->tree, a.hook,
 			  layout_need(&p->layout, "chatmail_bin"));
+	}
 	if (!plan_may_change(p))
 		return 0;
 	if (r->tls_mode == TLS_SELF)
