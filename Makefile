@@ -40,6 +40,8 @@ APP_SRC := src/main.c $(sort $(wildcard applets/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 APP_OBJ := $(APP_SRC:%.c=$(BUILD)/%.o)
 ASSETS := $(sort $(shell find conf-templates www -type f -not -name ".*"))
+# assets that are built, by their names below $(BUILD)
+BUILT_ASSETS := dovecot/imap-notify.so
 UNIT := $(patsubst t/unit/%.c,$(BUILD)/t/unit/%,$(sort $(wildcard t/unit/*.c)))
 FUZZ := $(patsubst t/fuzz/%.c,%,$(filter-out t/fuzz/replay.c, \
 	$(sort $(wildcard t/fuzz/*.c))))
@@ -65,11 +67,21 @@ $(BUILD)/%.o: %.c Makefile
 	$(call say,CC $<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# The templates and pages travel in the binary: one ASSET() line a file.
-$(BUILD)/assets.list: $(ASSETS) Makefile
+# Loaded by Dovecot: no sanitizers, and no libc that it would have to match.
+$(BUILD)/dovecot/imap-notify.so: src/dovecot/imap-notify.c Makefile
 	@mkdir -p $(@D)
-	@for f in $(ASSETS); do echo "ASSET(\"$$f\")"; done > $@
-$(BUILD)/src/base/assets.o: CFLAGS_ALL += -I$(BUILD)
+	$(call say,SO $@)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -fvisibility=hidden \
+		-fno-stack-protector -U_FORTIFY_SOURCE -shared -nostdlib -s \
+		-Wl,-z,noexecstack -Wl,-z,noseparate-code -o $@ $<
+
+# The templates and pages travel in the binary: one ASSET() line a file.
+$(BUILD)/assets.list: $(ASSETS) $(BUILT_ASSETS:%=$(BUILD)/%) Makefile
+	@mkdir -p $(@D)
+	@for f in $(sort $(ASSETS) $(BUILT_ASSETS)); do \
+		echo "ASSET(\"$$f\")"; \
+	done > $@
+$(BUILD)/src/base/assets.o: CFLAGS_ALL += -I$(BUILD) -Wa,-I$(BUILD)
 $(BUILD)/src/base/assets.o: $(BUILD)/assets.list
 
 $(BUILD)/t/unit/%: t/unit/%.c t/unit/tap.h $(LIB_OBJ)
@@ -106,7 +118,8 @@ build/fuzz/%: t/fuzz/%.c $(LIB_SRC) $(wildcard src/*/*.h)
 	@mkdir -p $(@D) build/fuzz/found
 	@$(MAKE) --no-print-directory build/assets.list
 	$(call say,FUZZ $@)
-	$(Q)clang $(CFLAGS_ALL) -O1 -Ibuild $(FUZZ_FLAGS) -o $@ $< $(LIB_SRC) $(LIBS)
+	$(Q)clang $(CFLAGS_ALL) -O1 -Ibuild -Wa,-Ibuild \
+		$(FUZZ_FLAGS) -o $@ $< $(LIB_SRC) $(LIBS)
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for f in $(FUZZ); do \
 		mkdir -p t/fuzz/corpus/$$f build/fuzz/new/$$f; \

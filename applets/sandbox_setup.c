@@ -244,6 +244,8 @@ static void fill_layout(struct sandbox *sb)
 	layout_setf(l, "dovecot_state_dir", "%s/dovecot-state", sb->dir);
 	layout_setf(l, "dovecot_instance", "chatmail-sandbox-%u", sb->base);
 	layout_setf(l, "dovecot_log", "/dev/stderr");
+	layout_setf(l, "imap_notify_library", "%s/dovecot/imap-notify.so",
+		    sb->dir);
 	layout_setf(l, "imap_login_processes", "1");
 	layout_nginx(sb);
 	for (size_t i = 0; i < sandbox_port_count; i++) {
@@ -311,6 +313,17 @@ static void make_transport(struct sandbox *sb)
 
 	if (access(path, F_OK) < 0)
 		write_file(path, text, sizeof(text) - 1);
+}
+
+/* For Dovecot's processes to load. */
+static void make_library(struct sandbox *sb)
+{
+	const struct asset *a = asset_find("dovecot/imap-notify.so");
+
+	if (!a)
+		bug("imap-notify.so is not packed");
+	write_file(layout_need(&sb->layout, "imap_notify_library"), a->data,
+		   a->size);
 }
 
 static void check_file(const struct sandbox *sb, const char *path)
@@ -417,6 +430,7 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	fill_layout(sb);
 	make_dirs(sb);
 	make_transport(sb);
+	make_library(sb);
 	sandbox_set_peers(sb);
 	sandbox_set_dkim(sb);
 	make_certificate(sb);

@@ -26,6 +26,9 @@ RELAYS = [
      "tls_external_cert_and_key = /etc/x/full.pem /etc/x/key.pem"),
     ("ipv4", "mail_domain = 192.0.2.7"),
     ("no ipv6", "mail_domain = chat.example.org\ndisable_ipv6 = true"),
+    ("slower", "mail_domain = chat.example.org\nimap_notify_delay = 0100"),
+    ("stock Dovecot", "mail_domain = chat.example.org\n"
+     "imap_notify_delay = 500"),
     ("compress", "mail_domain = chat.example.org\nimap_compress = true"),
     ("rawlog", "mail_domain = chat.example.org\nimap_rawlog = yes"),
     ("metrics", "mail_domain = chat.example.org\nmtail_address = 127.0.0.1"),
@@ -82,8 +85,20 @@ SETTINGS = [
      "storage=75%% quota-warning 350 /home/vmail/mail/chat.example.org/%u"),
     ("acme", "dovecot", "service/quota-warning/executable",
      "script /usr/local/bin/chatmail quota-expire"),
-    # a hibernated connection of Debian's Dovecot loses notifications
-    ("acme", "dovecot", "imap_hibernate_timeout", "0"),
+    ("acme", "dovecot", "import_environment", "TZ CORE_OUTOFMEM CORE_ERROR "
+     "LISTEN_PID LISTEN_FDS NOTIFY_SOCKET "
+     "LD_PRELOAD=/usr/local/lib/chatmail/imap-notify.so "
+     "CHATMAIL_IMAP_NOTIFY_DELAY=0"),
+    ("acme", "dovecot", "imap_hibernate_timeout", "30 secs"),
+    ("slower", "dovecot", "import_environment", "TZ CORE_OUTOFMEM CORE_ERROR "
+     "LISTEN_PID LISTEN_FDS NOTIFY_SOCKET "
+     "LD_PRELOAD=/usr/local/lib/chatmail/imap-notify.so "
+     "CHATMAIL_IMAP_NOTIFY_DELAY=100"),
+    # a hibernated connection of Dovecot alone loses notifications
+    ("stock Dovecot", "dovecot", "imap_hibernate_timeout", "0"),
+    ("stock Dovecot", "dovecot", "import_environment", "TZ CORE_OUTOFMEM "
+     "CORE_ERROR LISTEN_PID LISTEN_FDS NOTIFY_SOCKET"),
+    ("compress", "dovecot", "imap_hibernate_timeout", "0"),
     ("acme", "dovecot", "listen", "*, ::"),
     ("acme", "dovecot", "ssl", "required"),
     ("acme", "dovecot", "ssl_min_protocol", "TLSv1.3"),

@@ -1,11 +1,12 @@
-/* The files of conf-templates/ and www/, carried in the binary. */
+/* The files of conf-templates/ and www/, and what is built for other programs
+ * to load, carried in the binary. */
 #ifndef BASE_ASSETS_H
 #define BASE_ASSETS_H
 
 #include <stddef.h>
 
 struct asset {
-	const char *name;	/* path in the tree: "conf-templates/postfix/main.cf" */
+	const char *name;	/* path in the tree, or below build/ */
 	const char *data;	/* NUL-terminated for convenience */
 	size_t size;		/* bytes, the terminator not counted */
 };

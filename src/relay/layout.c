@@ -50,8 +50,8 @@ static const struct {
 	{ "imap_port", "143" },
 	{ "imaps_port", "993" },
 	{ "imap_login_processes", "10" },	/* at least one a CPU */
-	/* only for a Dovecot without the notification delay */
-	{ "imap_hibernate", "false" },
+	/* for its processes to load, when imap_notify is true */
+	{ "imap_notify_library", "/usr/local/lib/chatmail/imap-notify.so" },
 
 	{ "nginx_config_dir", "/etc/nginx" },
 	{ "nginx_mime_types", "/etc/nginx/mime.types" },

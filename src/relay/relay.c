@@ -11,7 +11,10 @@
 #include "base/str.h"
 #include "text/config.h"
 
-enum { INI_MAX = 1024 * 1024 };
+enum {
+	INI_MAX = 1024 * 1024,
+	DOVECOT_NOTIFY_DELAY = 500,	/* its own, in ms */
+};
 
 static int fail_at(struct buf *err, const struct config_entry *e,
 		   const char *path, const char *expected)
@@ -189,9 +192,20 @@ static int derive_tls(struct relay *r, struct buf *err)
 	return 0;
 }
 
+static int check_notify_delay(struct relay *r, struct buf *err)
+{
+	if (r->s.imap_notify_delay <= DOVECOT_NOTIFY_DELAY)
+		return 0;
+	buf_setf(err, "%s:%u: imap_notify_delay: expected at most %d, got "
+		 "\"%s\"", r->path, r->line[SETTING_imap_notify_delay],
+		 DOVECOT_NOTIFY_DELAY, r->text[SETTING_imap_notify_delay]);
+	return -1;
+}
+
 static int derive(struct relay *r, struct buf *err)
 {
-	if (derive_domain(r, err) < 0 || derive_tls(r, err) < 0)
+	if (derive_domain(r, err) < 0 || derive_tls(r, err) < 0 ||
+	    check_notify_delay(r, err) < 0)
 		return -1;
 	if (r->s.username_min_length > r->s.username_max_length) {
 		unsigned line = r->line[SETTING_username_min_length];
@@ -363,6 +377,17 @@ static const char *value_imap_compress(struct relay *r)
 	return bool_text(r->s.imap_compress);
 }
 
+static const char *value_imap_notify_delay(struct relay *r)
+{
+	return derive_u64(r, r->s.imap_notify_delay);
+}
+
+/* Does Dovecot load our library? */
+static const char *value_imap_notify(struct relay *r)
+{
+	return bool_text(r->s.imap_notify_delay < DOVECOT_NOTIFY_DELAY);
+}
+
 static const struct {
 	const char *name;
 	const char *(*make)(struct relay *r);
@@ -386,6 +411,8 @@ static const struct {
 	{ "disable_ipv6", value_disable_ipv6 },
 	{ "imap_rawlog", value_imap_rawlog },
 	{ "imap_compress", value_imap_compress },
+	{ "imap_notify_delay", value_imap_notify_delay },
+	{ "imap_notify", value_imap_notify },
 };
 
 const char *relay_derived_name(size_t i)

@@ -136,6 +136,7 @@ static bool is_special(int id)
 {
 	return id == SETTING_mail_domain || id == SETTING_notification_url ||
 	       id == SETTING_tls_external_cert_and_key ||
+	       id == SETTING_imap_notify_delay ||
 	       id == SETTING_username_min_length ||
 	       id == SETTING_username_max_length;
 }
@@ -198,6 +199,13 @@ static const struct {
 	  "(8), got \"9\"", "" },
 	{ "both", DOMAIN_LINE "username_max_length = 20\n"
 	  "username_min_length = 20\n", "", "" },
+	{ "Dovecot's own notification delay",
+	  DOMAIN_LINE "imap_notify_delay = 500\n", "", "" },
+	{ "a longer one", DOMAIN_LINE "imap_notify_delay = 501\n",
+	  "x.ini:3: imap_notify_delay: expected at most 500, got \"501\"", "" },
+	{ "none", DOMAIN_LINE "imap_notify_delay = off\n",
+	  "x.ini:3: imap_notify_delay: expected a whole number, got \"off\"",
+	  "" },
 	{ "one path", DOMAIN_LINE "tls_external_cert_and_key = /only/one.pem\n",
 	  "x.ini:3: tls_external_cert_and_key: expected two paths, certificate "
 	  "and key, got \"/only/one.pem\"", "" },
