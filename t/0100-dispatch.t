@@ -144,7 +144,7 @@ def roff_warnings(page):
 
 def rendered(page):
     done = subprocess.run(["groff", "-man", "-Tascii", "-P-cbou",
-                           "-rLL=200n", "-"],
+                           "-rLL=200n", "-rHY=0", "-"],
                           input=page, stdout=subprocess.PIPE, text=True)
     return done.stdout
 
