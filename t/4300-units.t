@@ -64,7 +64,7 @@ LINES = [
     ("acme", "chatmail-expire.timer", "OnCalendar=*-*-* 00:02:00"),
     ("acme", "chatmail-expire.timer", "Persistent=true"),
     ("acme", "chatmail-expire.service", "ExecStart=/usr/local/bin/chatmail "
-     "expire /etc/chatmail/chatmail.ini -v --remove"),
+     "expire /etc/chatmail/chatmail.ini --remove"),
     ("acme", "chatmail-fsreport.timer", "OnCalendar=*-*-* 08:02:00"),
     ("acme", "chatmail-fsreport.timer", "Persistent=true"),
     ("acme", "chatmail-acme.service",
