@@ -2,14 +2,10 @@
  * let the program do the work. */
 #include "applets/deploy.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -22,7 +18,7 @@
 #define INSTALLED "/usr/local/bin/chatmail"
 
 enum { BINARY_MAX = 256 * 1024 * 1024, PAGE_MAX = 64 * 1024 * 1024,
-       ANSWER_MAX = 4096, DEPTH_MAX = 16 };
+       ANSWER_MAX = 4096 };
 
 struct remote {
 	struct deploy *d;
@@ -126,71 +122,44 @@ static int bring_program(struct remote *r, struct buf *err)
 
 /* ---- chatmail.ini and pages ------------------------------------------------- */
 
-static int add_dir(struct buf *tar, const char *path, const char *name,
-		   unsigned depth, struct buf *err);
+struct bundle {
+	struct file_walk walk;
+	struct buf tar;
+};
 
-static int add_entry(struct buf *tar, const char *path, const char *name,
-		     unsigned depth, struct buf *err)
+static int add_page(struct file_walk *w, const char *name,
+		    const struct buf *data, struct buf *err)
 {
-	struct buf data = BUF_INIT;
-	struct stat st;
+	struct bundle *b = container_of(w, struct bundle, walk);
+	struct buf path = BUF_INIT;
 	int ret;
 
-	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return add_dir(tar, path, name, depth + 1, err);
-	ret = file_read(path, PAGE_MAX, &data);
-	if (ret < 0)
-		buf_setf(err, "%s: %s", path, strerror(errno));
-	else
-		ret = tar_add_file(tar, name, 0644, data.data, data.len, err);
-	buf_free(&data);
-	return ret;
-}
-
-static int add_dir(struct buf *tar, const char *path, const char *name,
-		   unsigned depth, struct buf *err)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	int ret = 0;
-
-	if (!d || depth > DEPTH_MAX) {
-		buf_setf(err, "%s: %s", path, d ? "too deep" : strerror(errno));
-		if (d)
-			closedir(d);
-		return -1;
-	}
-	while (ret == 0 && (e = readdir(d))) {
-		struct buf from = BUF_INIT, to = BUF_INIT;
-
-		if (strcmp(e->d_name, ".") == 0 ||
-		    strcmp(e->d_name, "..") == 0)
-			continue;
-		buf_addf(&from, "%s/%s", path, e->d_name);
-		buf_addf(&to, "%s/%s", name, e->d_name);
-		ret = add_entry(tar, from.data, to.data, depth, err);
-		buf_free(&from);
-		buf_free(&to);
-	}
-	closedir(d);
+	buf_addf(&path, "www/%s", name);
+	ret = tar_add_file(&b->tar, path.data, 0644, data->data, data->len,
+			   err);
+	buf_free(&path);
 	return ret;
 }
 
 static int bring_files(struct remote *r, struct buf *err)
 {
 	struct deploy *d = r->d;
-	struct buf tar = BUF_INIT, command = BUF_INIT;
-	int ret = tar_add_file(&tar, "chatmail.ini", 0600, d->ini_text.data,
+	struct bundle b = {
+		.walk = { .file = add_page, .size_max = PAGE_MAX },
+		.tar = BUF_INIT,
+	};
+	struct buf command = BUF_INIT;
+	int ret = tar_add_file(&b.tar, "chatmail.ini", 0600, d->ini_text.data,
 			       d->ini_text.len, err);
 
 	if (ret == 0 && d->www)
-		ret = add_dir(&tar, d->www, "www", 0, err);
-	tar_end(&tar);
+		ret = file_walk(&b.walk, d->www, err);
+	tar_end(&b.tar);
 	buf_addf(&command, "umask 077; mkdir %s && tar -xf - -C %s", r->in,
 		 r->in);
 	r->command = (struct ssh_command) {
 		.command = command.data, .as_root = true,
-		.input = tar.data, .input_len = tar.len,
+		.input = b.tar.data, .input_len = b.tar.len,
 	};
 	if (ret == 0)
 		ret = ssh_run(r->ssh, &r->command, err);
@@ -200,7 +169,7 @@ static int bring_files(struct remote *r, struct buf *err)
 		ssh_add_status(err, &r->command);
 		ret = -1;
 	}
-	buf_free(&tar);
+	buf_free(&b.tar);
 	buf_free(&command);
 	return ret;
 }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { WALK_DEPTH_MAX = 16 };
+
 /* Closes fd without losing the errno of what went wrong before. */
 static int close_failed(int fd)
 {
@@ -65,8 +67,10 @@ int file_read(const char *path, size_t max, struct buf *out)
 	return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n)
+int file_write_all(int fd, const void *data, size_t n)
 {
+	const char *p = data;
+
 	while (n) {
 		ssize_t done = write(fd, p, n);
 
@@ -94,7 +98,7 @@ int file_replace(const char *path, const void *data, size_t n, mode_t mode,
 	fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		goto out;
-	if (write_all(fd, data, n) < 0 || (sync && fsync(fd) < 0)) {
+	if (file_write_all(fd, data, n) < 0 || (sync && fsync(fd) < 0)) {
 		close_failed(fd);
 	} else if (close(fd) == 0 && rename(tmp.data, path) == 0) {
 		ret = 0;
@@ -207,4 +211,61 @@ int file_lock(const char *path, unsigned msecs)
 		nanosleep(&pause, NULL);
 		msecs = msecs > 10 ? msecs - 10 : 0;
 	}
+}
+
+static int walk_entry(struct file_walk *w, const char *path, const char *name,
+		      unsigned depth, struct buf *err);
+
+static int walk_dir(struct file_walk *w, const char *path, const char *name,
+		    unsigned depth, struct buf *err)
+{
+	DIR *d = depth <= WALK_DEPTH_MAX ? opendir(path) : NULL;
+	struct dirent *e;
+	int ret = 0;
+
+	if (!d) {
+		buf_setf(err, "%s: %s", path, depth > WALK_DEPTH_MAX ?
+			 "too deep" : strerror(errno));
+		return -1;
+	}
+	while (ret == 0 && (e = readdir(d))) {
+		struct buf below = BUF_INIT, sub = BUF_INIT;
+
+		if (strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0)
+			continue;
+		buf_addf(&below, "%s/%s", path, e->d_name);
+		buf_addf(&sub, "%s%s%s", name, *name ? "/" : "", e->d_name);
+		ret = walk_entry(w, below.data, sub.data, depth, err);
+		buf_free(&below);
+		buf_free(&sub);
+	}
+	closedir(d);
+	return ret;
+}
+
+static int walk_entry(struct file_walk *w, const char *path, const char *name,
+		      unsigned depth, struct buf *err)
+{
+	struct buf data = BUF_INIT;
+	struct stat st;
+	int ret = 0;
+
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		if (w->dir)
+			ret = w->dir(w, name, err);
+		return ret < 0 ? -1 : walk_dir(w, path, name, depth + 1, err);
+	}
+	ret = file_read(path, w->size_max, &data);
+	if (ret < 0)
+		buf_setf(err, "%s: %s", path, strerror(errno));
+	else
+		ret = w->file(w, name, &data, err);
+	buf_free(&data);
+	return ret;
+}
+
+int file_walk(struct file_walk *w, const char *path, struct buf *err)
+{
+	return walk_dir(w, path, "", 0, err);
 }

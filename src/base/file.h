@@ -18,6 +18,24 @@ int file_read(const char *path, size_t max, struct buf *out);
 int file_replace(const char *path, const void *data, size_t n, mode_t mode,
 		 int sync);
 
+/* Write all n bytes to fd. Returns 0, or -1 with errno. */
+int file_write_all(int fd, const void *data, size_t n);
+
+/* Everything below a directory, in no order; names are relative to it. */
+struct file_walk {
+	/* Filled in by the owner: for each file with its contents, and for
+	 * each directory before what is in it (NULL: not needed). 0 goes on,
+	 * -1 with *err ends the walk. */
+	int (*file)(struct file_walk *w, const char *name,
+		    const struct buf *data, struct buf *err);
+	int (*dir)(struct file_walk *w, const char *name, struct buf *err);
+	size_t size_max;	/* of a file, bytes */
+};
+
+/* Returns 0, or -1 with *err, also for a file that is too large and for
+ * directories more than 16 deep; links are followed to files only. */
+int file_walk(struct file_walk *w, const char *path, struct buf *err);
+
 /* Remove path and what is in it; a symbolic link itself, not what it leads
  * to. One that is not there is no error. Returns 0, or -1 with errno, as much
  * as possible being removed. */

@@ -321,3 +321,21 @@ void proc_add_status(struct buf *out, int status)
 	else
 		buf_addf(out, "exit code %d", WEXITSTATUS(status));
 }
+
+int proc_command(const char *const *argv, struct buf *err)
+{
+	struct buf said = BUF_INIT, file = BUF_INIT;
+	int code = -1;
+
+	if (proc_find(argv[0], &file) < 0)
+		buf_setf(err, "%s is not installed", argv[0]);
+	else
+		code = proc_run(&(struct proc_spec) {
+			.argv = argv, .file = file.data }, &said, err);
+	if (code > 0)
+		buf_setf(err, "%s: exit code %d: %s", argv[0], code,
+			 str_trim(said.data));
+	buf_free(&said);
+	buf_free(&file);
+	return code == 0 ? 0 : -1;
+}

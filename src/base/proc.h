@@ -35,6 +35,10 @@ pid_t proc_start(const struct proc_spec *spec, int *out, struct buf *err);
 int proc_run(const struct proc_spec *spec, struct buf *output,
 	     struct buf *err);
 
+/* Run a program by its name, as proc_find() finds it. Returns 0, or -1 with
+ * *err unless its exit code is 0; what it said is in *err then. */
+int proc_command(const char *const *argv, struct buf *err);
+
 /* The program's file, looked for in PATH and then where servers are:
  * /usr/sbin, /sbin, /usr/local/sbin. Returns 0 with it appended to file, or
  * -1. */

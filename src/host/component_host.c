@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "host/ports.h"
 #include "host/systemd.h"
@@ -205,7 +206,7 @@ static int apply_limits(struct plan *p, struct buf *err)
 	read_number(path, &n);
 	if (n >= 65535)
 		return 0;
-	if (plan_command((const char *[]) { "sysctl", "-q", "-p",
+	if (proc_command((const char *[]) { "sysctl", "-q", "-p",
 			"/etc/sysctl.d/60-chatmail.conf", NULL }, &why) == 0)
 		plan_tell(p, "fs.inotify limits raised");
 	else

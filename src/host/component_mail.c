@@ -27,7 +27,7 @@ static int dovecot_verify(struct plan *p, struct buf *err)
 	char *path = arena_printf(&p->arena, "%s/dovecot.conf",
 				  layout_need(p->staged, "dovecot_config_dir"));
 
-	return plan_command((const char *[]) { "doveconf", "-n", "-c", path,
+	return proc_command((const char *[]) { "doveconf", "-n", "-c", path,
 					       NULL }, err);
 }
 

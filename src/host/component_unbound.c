@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "host/ports.h"
 
@@ -27,7 +28,7 @@ static int verify(struct plan *p, struct buf *err)
 	char *path = arena_printf(&p->arena, "%s/chatmail.conf",
 				  layout_need(p->staged, "unbound_config_dir"));
 
-	return plan_command((const char *[]) { "unbound-checkconf", path,
+	return proc_command((const char *[]) { "unbound-checkconf", path,
 					       NULL }, err);
 }
 

@@ -1,16 +1,11 @@
 /* nginx and the pages. */
 #include "host/components.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/file.h"
+#include "base/proc.h"
 #include "base/str.h"
 
-enum { PAGE_MAX = 64 * 1024 * 1024, DEPTH_MAX = 16 };
+enum { PAGE_MAX = 64 * 1024 * 1024 };
 
 /* ---- nginx ------------------------------------------------------------------ */
 
@@ -31,7 +26,7 @@ static int nginx_verify(struct plan *p, struct buf *err)
 	char *path = arena_printf(&p->arena, "%s/nginx.conf",
 				  layout_need(p->staged, "nginx_config_dir"));
 
-	return plan_command((const char *[]) { "nginx", "-q", "-t", "-c", path,
+	return proc_command((const char *[]) { "nginx", "-q", "-t", "-c", path,
 					       NULL }, err);
 }
 
@@ -42,63 +37,51 @@ const struct component component_nginx = {
 
 /* ---- pages ------------------------------------------------------------------ */
 
-static int add_pages(struct plan *p, const char *from, const char *to,
-		     unsigned depth, struct buf *err);
+struct pages {
+	struct file_walk walk;
+	struct plan *p;
+	const char *root;	/* where they go */
+};
 
-static int add_page(struct plan *p, const char *from, const char *to,
-		    unsigned depth, struct buf *err)
+static int add_page(struct file_walk *w, const char *name,
+		    const struct buf *data, struct buf *err)
 {
-	struct buf data = BUF_INIT;
-	struct stat st;
-	int ret = 0;
+	struct pages *pages = container_of(w, struct pages, walk);
+	struct buf path = BUF_INIT;
 
-	if (lstat(from, &st) == 0 && S_ISDIR(st.st_mode))
-		return add_pages(p, from, to, depth + 1, err);
-	if (file_read(from, PAGE_MAX, &data) < 0) {
-		buf_setf(err, "%s: %s", from, strerror(errno));
-		ret = -1;
-	} else {
-		tree_put(&p->tree, to, data.data, data.len, 0644, NULL, NULL);
-	}
-	buf_free(&data);
-	return ret;
+	buf_addf(&path, "%s/%s", pages->root, name);
+	tree_put(&pages->p->tree, path.data, data->data, data->len, 0644, NULL,
+		 NULL);
+	buf_free(&path);
+	return 0;
 }
 
-static int add_pages(struct plan *p, const char *from, const char *to,
-		     unsigned depth, struct buf *err)
+static int add_directory(struct file_walk *w, const char *name,
+			 struct buf *err)
 {
-	DIR *d = opendir(from);
-	struct dirent *e;
-	int ret = 0;
+	struct pages *pages = container_of(w, struct pages, walk);
+	struct buf path = BUF_INIT;
 
-	if (!d || depth > DEPTH_MAX) {
-		buf_setf(err, "%s: %s", from, d ? "too deep" : strerror(errno));
-		if (d)
-			closedir(d);
-		return -1;
-	}
-	tree_dir(&p->tree, to, 0755, NULL, NULL);
-	while (ret == 0 && (e = readdir(d))) {
-		struct buf source = BUF_INIT, target = BUF_INIT;
-
-		if (strcmp(e->d_name, ".") == 0 ||
-		    strcmp(e->d_name, "..") == 0)
-			continue;
-		buf_addf(&source, "%s/%s", from, e->d_name);
-		buf_addf(&target, "%s/%s", to, e->d_name);
-		ret = add_page(p, source.data, target.data, depth, err);
-		buf_free(&source);
-		buf_free(&target);
-	}
-	closedir(d);
-	return ret;
+	buf_addf(&path, "%s/%s", pages->root, name);
+	tree_dir(&pages->p->tree, path.data, 0755, NULL, NULL);
+	buf_free(&path);
+	return 0;
 }
 
 static int pages_configure(struct plan *p, struct buf *err)
 {
-	const char *root = layout_need(&p->layout, "www_root");
+	struct pages pages = {
+		.walk = {
+			.file = add_page, .dir = add_directory,
+			.size_max = PAGE_MAX,
+		},
+		.p = p, .root = layout_need(&p->layout, "www_root"),
+	};
 
-	return p->www_dir ? add_pages(p, p->www_dir, root, 0, err) : 0;
+	if (!p->www_dir)
+		return 0;
+	tree_dir(&p->tree, pages.root, 0755, NULL, NULL);
+	return file_walk(&pages.walk, p->www_dir, err);
 }
 
 const struct component component_pages = {

@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "host/activate.h"
 #include "host/steps.h"
@@ -68,26 +67,6 @@ bool plan_wants(const struct plan *p, const char *when)
 			tmpl_is_true(value);
 	buf_free(&name);
 	return ret;
-}
-
-int plan_command(const char *const *argv, struct buf *err)
-{
-	struct buf said = BUF_INIT, file = BUF_INIT;
-	struct proc_spec spec = { .argv = argv };
-	int code;
-
-	if (proc_find(argv[0], &file) < 0) {
-		buf_setf(err, "%s is not installed", argv[0]);
-		return -1;
-	}
-	spec.file = file.data;
-	code = proc_run(&spec, &said, err);
-	if (code > 0)
-		buf_setf(err, "%s: exit code %d: %s", argv[0], code,
-			 str_trim(said.data));
-	buf_free(&said);
-	buf_free(&file);
-	return code == 0 ? 0 : -1;
 }
 
 /* ---- steps ------------------------------------------------------------------ */

@@ -124,8 +124,6 @@ void plan_tell(struct plan *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void plan_warn(struct plan *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Run a program to its end. Returns 0, or -1 with *err when it fails. */
-int plan_command(const char *const *argv, struct buf *err);
 /* The servers take a new certificate into use. */
 int plan_reload_certificate(struct plan *p, struct buf *err);
 /* May the step change the host now? Not in a dry run, nor when files are only

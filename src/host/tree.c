@@ -213,21 +213,6 @@ static void new_path(struct buf *path, const struct tree_entry *e)
 	buf_setf(path, "%s" NEW_SUFFIX, e->path);
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t done = write(fd, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -1;
-		p += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 static int write_new(const struct tree_entry *e, const char *path)
 {
 	struct stat st;
@@ -244,7 +229,7 @@ static int write_new(const struct tree_entry *e, const char *path)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	ret = write_all(fd, e->data, e->size);
+	ret = file_write_all(fd, e->data, e->size);
 	if (ret == 0)
 		ret = fchown(fd, e->uid, e->gid);
 	if (ret == 0)

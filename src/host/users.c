@@ -6,26 +6,6 @@
 #include <string.h>
 
 #include "base/proc.h"
-#include "base/str.h"
-
-static int run(const char *const *argv, struct buf *err)
-{
-	struct buf said = BUF_INIT, file = BUF_INIT;
-	int code;
-
-	if (proc_find(argv[0], &file) < 0) {
-		buf_setf(err, "%s is not installed", argv[0]);
-		return -1;
-	}
-	code = proc_run(&(struct proc_spec) { .argv = argv,
-					      .file = file.data }, &said, err);
-	if (code > 0)
-		buf_setf(err, "%s: exit code %d: %s", argv[0], code,
-			 str_trim(said.data));
-	buf_free(&said);
-	buf_free(&file);
-	return code == 0 ? 0 : -1;
-}
 
 static bool is_member(const char *user, const char *group)
 {
@@ -43,7 +23,7 @@ static int ensure_member(const struct host_user *u, int dry, struct buf *err)
 		return 0;
 	if (dry)
 		return 1;
-	return run((const char *[]) { "usermod", "-a", "-G", u->member_of,
+	return proc_command((const char *[]) { "usermod", "-a", "-G", u->member_of,
 				      u->name, NULL }, err) < 0 ? -1 : 1;
 }
 
@@ -57,10 +37,10 @@ int host_user_ensure(const struct host_user *u, int dry, struct buf *err)
 		return 0;
 	if (dry)
 		return 1;
-	if (!group && run((const char *[]) { "groupadd", "--system", u->name,
+	if (!group && proc_command((const char *[]) { "groupadd", "--system", u->name,
 					     NULL }, err) < 0)
 		return -1;
-	if (!user && run((const char *[]) {
+	if (!user && proc_command((const char *[]) {
 			"useradd", "--system", "--gid", u->name, "--home-dir",
 			u->home, "--no-create-home", "--shell",
 			"/usr/sbin/nologin", u->name, NULL }, err) < 0)

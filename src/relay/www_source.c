@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "relay/www.h"
 
@@ -279,21 +280,6 @@ int www_source_read(const struct www_source *s, const struct www_file *f,
 	return n == 0 ? 0 : -1;
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t done = write(fd, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -1;
-		p += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 int www_source_copy(const struct www_source *s, const struct www_file *f,
 		    int fd, struct buf *err)
 {
@@ -302,13 +288,13 @@ int www_source_copy(const struct www_source *s, const struct www_file *f,
 	int from, ret = 0;
 
 	if (f->asset)
-		return write_all(fd, f->asset->data, f->asset->size) < 0 ?
+		return file_write_all(fd, f->asset->data, f->asset->size) < 0 ?
 			fail_file(f, err) : 0;
 	from = open_file(s, f);
 	if (from < 0)
 		return fail_file(f, err);
 	while (ret == 0 && (n = read_some(from, &chunk)) > 0) {
-		ret = write_all(fd, chunk.data, chunk.len);
+		ret = file_write_all(fd, chunk.data, chunk.len);
 		buf_reset(&chunk);
 	}
 	if (ret < 0 || n < 0)

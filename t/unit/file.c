@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/str.h"
 
 static char top[] = "/tmp/chatmail-file-XXXXXX";
 
@@ -225,6 +226,50 @@ static void test_remove_tree(void)
 	       "what cannot be removed");
 }
 
+struct names {
+	struct file_walk walk;
+	unsigned dirs, files;
+	size_t bytes;
+};
+
+static int count_file(struct file_walk *w, const char *name,
+		      const struct buf *data, struct buf *err)
+{
+	struct names *n = container_of(w, struct names, walk);
+
+	n->files += strcmp(name, "a/b/x") == 0 || strcmp(name, "y") == 0;
+	n->bytes += data->len;
+	return 0;
+}
+
+static int count_dir(struct file_walk *w, const char *name, struct buf *err)
+{
+	struct names *n = container_of(w, struct names, walk);
+
+	n->dirs += strcmp(name, "a") == 0 || strcmp(name, "a/b") == 0;
+	return 0;
+}
+
+static void test_walk(void)
+{
+	struct names n = { .walk = { .file = count_file, .dir = count_dir,
+				     .size_max = 4 } };
+	struct buf err = BUF_INIT;
+
+	file_mkdirs(at("walk/a/b"), 0755);
+	file_replace(at("walk/a/b/x"), "1234", 4, 0644, 0);
+	file_replace(at("walk/y"), "12", 2, 0644, 0);
+	tap_ok(file_walk(&n.walk, at("walk"), &err) == 0 && n.dirs == 2 &&
+	       n.files == 2 && n.bytes == 6, "walk");
+	file_replace(at("walk/a/b/x"), "12345", 5, 0644, 0);
+	tap_ok(file_walk(&n.walk, at("walk"), &err) < 0 &&
+	       strstr(err.data, "a/b/x: File too large"), "a file too large");
+	tap_ok(file_walk(&n.walk, at("walk/none"), &err) < 0 &&
+	       strstr(err.data, "No such file"), "no such directory");
+	file_remove_tree(at("walk"));
+	buf_free(&err);
+}
+
 int main(void)
 {
 	if (!mkdtemp(top))
@@ -237,5 +282,6 @@ int main(void)
 	test_lock_removed();
 	test_remove_tree();
 	tap_ok(rmdir(top) == 0, "nothing is left");
+	test_walk();
 	return tap_done();
 }

@@ -156,6 +156,22 @@ static void test_find(void)
 	buf_free(&file);
 }
 
+static void test_command(void)
+{
+	struct buf err = BUF_INIT;
+
+	tap_ok(proc_command((const char *[]) { "true", NULL }, &err) == 0,
+	       "a command");
+	tap_ok(proc_command((const char *[]) { "sh", "-c",
+			"echo why; exit 3", NULL }, &err) < 0,
+	       "one that fails");
+	tap_is(err.data, "sh: exit code 3: why", "with what it said");
+	tap_ok(proc_command((const char *[]) { "no-such-program", NULL },
+			    &err) < 0, "one that is not there");
+	tap_is(err.data, "no-such-program is not installed", "and it is named");
+	buf_free(&err);
+}
+
 int main(void)
 {
 	sigset_t blocked;
@@ -172,5 +188,6 @@ int main(void)
 	test_dies_with_us(false);
 	test_dies_with_us(true);
 	test_find();
+	test_command();
 	return tap_done();
 }
