@@ -18,7 +18,7 @@ VERSION := 0.1.0
 ifdef STATIC
 # what the libraries are built with is in src/static/libs
 BUILD := build/static
-CC := musl-gcc
+override CC := musl-gcc
 SANFLAGS :=
 OPT := -O2 -ffunction-sections -fdata-sections -DCHATMAIL_STATIC \
 	-ffile-prefix-map=$(CURDIR)=. -Ibuild/static/libs/include \

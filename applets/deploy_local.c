@@ -65,7 +65,11 @@ int deploy_find_binary(struct buf *path, struct buf *err)
 		return 0;
 	}
 	*strrchr(self, '/') = '\0';
-	buf_addf(path, "%s/static/chatmail", self);
+	/* a build with sanitizers is one directory further down */
+	buf_addf(path, "%s/../static/chatmail", self);
+	if (is_static(path->data))
+		return 0;
+	buf_setf(path, "%s/static/chatmail", self);
 	if (is_static(path->data))
 		return 0;
 	buf_setf(err, "this chatmail needs libraries that a server does not "
