@@ -18,7 +18,6 @@ struct work {
 	const struct relay_service *s;
 	struct applied applied;
 	unsigned need;
-	bool has_new_units;
 };
 
 /* ---- what has changed ------------------------------------------------------- */
@@ -30,7 +29,7 @@ static bool is_news(const struct plan *p, struct work *w,
 	struct buf text = BUF_INIT;
 	bool ret, is_there;
 
-	if (p->dry_run) {
+	if (p->dry_run && e->kind != TREE_SEEN) {
 		is_there = e->kind != TREE_ABSENT;
 		return applied_add(&w->applied, e->path,
 				   is_there ? e->data : NULL, e->size);
@@ -42,19 +41,21 @@ static bool is_news(const struct plan *p, struct work *w,
 	return ret;
 }
 
+static bool concerns(const struct plan *p, const struct relay_service *s,
+		     const struct tree_entry *e)
+{
+	if (e->kind == TREE_DIR)
+		return false;
+	if (str_starts(e->path, units_dir))
+		return relay_service_has_unit(s, e->path);
+	return relay_service_need(s, &p->layout, e->path) != 0;
+}
+
 static void look_at_file(const struct plan *p, struct work *w,
 			 const struct tree_entry *e)
 {
-	unsigned need = relay_service_need(w->s, &p->layout, e->path);
-	bool is_unit = str_starts(e->path, units_dir);
-
-	if (e->kind == TREE_DIR || (!need && !is_unit) ||
-	    (is_unit && !relay_service_has_unit(w->s, e->path)))
-		return;
-	if (!is_news(p, w, e))
-		return;
-	w->need |= need;
-	w->has_new_units |= is_unit;
+	if (concerns(p, w->s, e) && is_news(p, w, e))
+		w->need |= relay_service_need(w->s, &p->layout, e->path);
 }
 
 static void look_at_settings(const struct plan *p, struct work *w)
@@ -174,17 +175,40 @@ static int run_hooks(struct plan *p, const char *after)
 	return ret;
 }
 
-static int apply_step(struct plan *p, struct work *w)
+/* Looked at when its turn comes: what ran before may have changed its files. */
+static int apply_step(struct plan *p, const struct relay_service *service)
 {
+	struct work w = { .s = service };
 	struct buf err = BUF_INIT;
-	struct step s = step_begin(p, PLAN_ACTIVATE, w->s->name);
-	int ret = step_end(&s, apply(p, w, &err), &err);
+	struct step s = step_begin(p, PLAN_ACTIVATE, service->name);
+	int ret;
 
+	look(p, &w);
+	ret = step_end(&s, apply(p, &w, &err), &err);
+	applied_free(&w.applied);
 	buf_free(&err);
-	return ret == 0 ? run_hooks(p, w->s->name) : -1;
+	return ret == 0 ? run_hooks(p, service->name) : -1;
 }
 
-static int reload_units(struct plan *p, const struct work *work, size_t count)
+/* Has a unit changed since it was last noted? */
+static bool has_new_units(const struct plan *p, const struct relay_service *s)
+{
+	struct work w = { .s = s };
+	bool ret = false;
+
+	applied_read(&w.applied, applied_dir, s->name);
+	for (size_t i = 0; i < p->tree.count; i++) {
+		const struct tree_entry *e = &p->tree.entries[i];
+
+		if (str_starts(e->path, units_dir) && concerns(p, s, e))
+			ret |= is_news(p, &w, e);
+	}
+	applied_free(&w.applied);
+	return ret;
+}
+
+static int reload_units(struct plan *p, const struct relay_service *services,
+			size_t count)
 {
 	struct buf err = BUF_INIT;
 	bool needed = false;
@@ -192,7 +216,7 @@ static int reload_units(struct plan *p, const struct work *work, size_t count)
 	int ret = 0;
 
 	for (size_t i = 0; i < count; i++)
-		needed |= work[i].has_new_units;
+		needed |= has_new_units(p, &services[i]);
 	if (needed && !p->dry_run) {
 		s = step_begin(p, PLAN_ACTIVATE, "units");
 		plan_tell(p, "read again");
@@ -203,25 +227,20 @@ static int reload_units(struct plan *p, const struct work *work, size_t count)
 	return ret;
 }
 
+/* One that fails keeps none of the others from their turn. */
 int plan_activate(struct plan *p)
 {
 	size_t count;
 	const struct relay_service *services = relay_services(&count);
-	struct work *work = xcalloc(count, sizeof(*work));
-	int ret;
+	int ret = reload_units(p, services, count);
 
-	for (size_t i = 0; i < count; i++) {
-		work[i].s = &services[i];
-		look(p, &work[i]);
-	}
-	ret = reload_units(p, work, count);
 	if (ret == 0)
 		ret = run_hooks(p, "");
-	for (size_t i = 0; i < count && ret == 0; i++)
-		ret = apply_step(p, &work[i]);
+	if (ret < 0)
+		return -1;
 	for (size_t i = 0; i < count; i++)
-		applied_free(&work[i].applied);
-	free(work);
+		if (apply_step(p, &services[i]) < 0)
+			ret = -1;
 	return ret;
 }
 

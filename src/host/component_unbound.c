@@ -32,6 +32,14 @@ static int verify(struct plan *p, struct buf *err)
 					       NULL }, err);
 }
 
+/* Postfix has copies of them, made when it starts. */
+static int configure(struct plan *p, struct buf *err)
+{
+	tree_seen(&p->tree, "/etc/resolv.conf");
+	tree_seen(&p->tree, "/etc/hosts");
+	return 0;
+}
+
 static int wait_for_port(struct buf *err)
 {
 	for (int i = 0; i < PATIENCE_SECS * 10; i++) {
@@ -100,5 +108,5 @@ static int use_it(struct plan *p, struct buf *err)
 
 const struct component component_unbound = {
 	.name = "unbound", .packages = packages, .files = files,
-	.verify = verify, .activate = use_it, .after = "unbound",
+	.configure = configure, .verify = verify, .activate = use_it, .after = "unbound",
 };

@@ -79,6 +79,11 @@ void tree_absent(struct tree *t, const char *path)
 	add(t, (struct tree_entry) { .kind = TREE_ABSENT, .path = path });
 }
 
+void tree_seen(struct tree *t, const char *path)
+{
+	add(t, (struct tree_entry) { .kind = TREE_SEEN, .path = path });
+}
+
 /* ---- comparing -------------------------------------------------------------- */
 
 static int find_owner(struct tree_entry *e, bool lenient, struct buf *err)
@@ -132,6 +137,8 @@ static const char *compare(const struct tree_entry *e)
 	int ret = e->kind == TREE_DIR ? stat(e->path, &st) :
 					lstat(e->path, &st);
 
+	if (e->kind == TREE_SEEN)
+		return NULL;
 	if (ret < 0)
 		return e->kind == TREE_ABSENT ? NULL : "new";
 	if (e->kind == TREE_ABSENT)

@@ -11,7 +11,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-enum tree_kind { TREE_FILE, TREE_DIR, TREE_LINK, TREE_ABSENT };
+enum tree_kind { TREE_FILE, TREE_DIR, TREE_LINK, TREE_ABSENT, TREE_SEEN };
 
 struct tree_entry {
 	enum tree_kind kind;
@@ -46,6 +46,9 @@ void tree_dir(struct tree *t, const char *path, mode_t mode,
 void tree_link(struct tree *t, const char *path, const char *target);
 /* A file or link that shall not be there. */
 void tree_absent(struct tree *t, const char *path);
+
+/* A file that is not ours to change, but may concern services. */
+void tree_seen(struct tree *t, const char *path);
 
 /* Find out what differs. lenient: owners that do not exist yet count as
  * different instead of being an error (a dry run before users are made).
