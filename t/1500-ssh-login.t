@@ -556,7 +556,10 @@ def at_tty(answers, *args, home=None):
     if pid == 0:
         os.environ["HOME"] = home.dir if home else FOLDER
         os.environ.pop("SSH_AUTH_SOCK", None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(CLIENT, [CLIENT, *map(str, args)])
+    watchdog = threading.Timer(120, os.kill, (pid, signal.SIGKILL))
+    watchdog.start()
     shown = ""
     for prompt, answer in [*answers, (None, None)]:
         try:
@@ -570,6 +573,7 @@ def at_tty(answers, *args, home=None):
                 shown = shown.replace(prompt, "<asked>")
         except OSError:         # the terminal's other end is closed
             break
+    watchdog.cancel()
     os.close(fd)
     return shown.replace("\r\n", "\n"), os.waitpid(pid, 0)[1]
 
