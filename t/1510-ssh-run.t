@@ -121,9 +121,11 @@ def test_lost(d):
     p = home.start("--silence-secs", 5, "run", at, "echo $PPID; sleep 60")
     pid = int(p.stdout.readline().split()[1])
     os.kill(pid, signal.SIGSTOP)
-    tap.is_(p.communicate(timeout=60)[0], lost + ": no answer for 5 s\n",
-            "sshd hangs")
-    os.kill(pid, signal.SIGKILL)
+    try:
+        tap.is_(p.communicate(timeout=60)[0], lost + ": no answer for 5 s\n",
+                "sshd hangs")
+    finally:
+        os.kill(pid, signal.SIGKILL)
     tap.is_(home.run("--silence-secs", 5, "run", at, "sleep 12; echo end"),
             "out: end\nstatus: exit code 0\n",
             "a command that is silent for long is none that hangs")
