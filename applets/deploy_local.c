@@ -123,24 +123,23 @@ static void go_on_without_terminal(void)
 
 static int run_plan(struct deploy *d, const char *binary)
 {
-	struct run run = {
-		.d = d,
-		.plan = {
-			.relay = d->relay, .ini_text = d->ini_text.data,
-			.ini_size = d->ini_text.len, .www_dir = d->www,
-			.binary = binary, .dry_run = d->dry_run,
-			.disable_mail = d->disable_mail,
-			.website_only = d->website_only,
-			.on_event = on_event,
-		},
-	};
+	struct run run = { .d = d };
+	struct plan *p = &run.plan;
 	int ret;
 
-	memcpy(run.plan.stages, d->stages, sizeof(d->stages));
-	ret = plan_run(&run.plan);
-	deploy_show_end(d, ret < 0 ? -1 : (int)run.plan.changes,
-			run.plan.diff.data);
-	plan_free(&run.plan);
+	plan_init(p, d->relay);
+	p->ini_text = d->ini_text.data;
+	p->ini_size = d->ini_text.len;
+	p->www_dir = d->www;
+	p->binary = binary;
+	p->dry_run = d->dry_run;
+	p->disable_mail = d->disable_mail;
+	p->website_only = d->website_only;
+	p->on_event = on_event;
+	memcpy(p->stages, d->stages, sizeof(d->stages));
+	ret = plan_run(p);
+	deploy_show_end(d, ret < 0 ? -1 : (int)p->changes, p->diff.data);
+	plan_free(p);
 	return ret < 0 ? EXIT_FAIL : EXIT_OK;
 }
 

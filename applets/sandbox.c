@@ -20,7 +20,7 @@ static int parse_base(const char *text, unsigned *base)
 
 static void sandbox_free(struct sandbox *sb)
 {
-	layout_free(&sb->layout);
+	plan_free(&sb->plan);
 	relay_free(sb->relay);
 	arena_free(&sb->arena);
 }

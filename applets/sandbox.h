@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "host/plan.h"
 #include "relay/layout.h"
 #include "relay/relay.h"
 
@@ -48,14 +49,14 @@ struct sandbox {
 	const char *ini;	/* DIR/chatmail.ini */
 	int lock;
 	struct relay *relay;
-	struct layout layout;
+	struct plan plan;	/* its layout is the sandbox's */
 	const char *daemon_dir;	/* of Postfix */
 	FILE *log;
 	bool colour;
 };
 
-/* Make DIR what a relay needs, render and check the configurations; what is
- * wrong ends the process. */
+/* Make DIR what a relay needs: the plan's stage configure, with this layout;
+ * what is wrong ends the process. */
 void sandbox_setup(struct sandbox *sb, const char *dir);
 /* Only read or write DIR/chatmail.ini, and render with a server's layout. */
 void sandbox_render_server(struct sandbox *sb, const char *dir);
@@ -64,7 +65,8 @@ const char *sandbox_path(struct sandbox *sb, const char *name);
 
 /* Each ends the process with what is missing, wrong or taken. */
 void sandbox_check_programs(void);
-void sandbox_check_configurations(struct sandbox *sb);
+/* The directory of Postfix's programs, for sb->daemon_dir. */
+void sandbox_find_daemons(struct sandbox *sb);
 void sandbox_check_ports(struct sandbox *sb);
 /* Of a port that has a var. */
 unsigned sandbox_port_number(const struct sandbox *sb,

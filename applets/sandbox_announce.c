@@ -83,7 +83,7 @@ static void write_json(struct sandbox *sb, const char *dclogin,
 	add_pair(&out, "ini", sb->ini);
 	add_pair(&out, "mailboxes_dir", sb->relay->s.mailboxes_dir);
 	add_pair(&out, "certificate",
-		 layout_need(&sb->layout, "tls_cert_path"));
+		 layout_need(&sb->plan.layout, "tls_cert_path"));
 	add_pair(&out, "address", account->email.data);
 	add_pair(&out, "password", account->password.data);
 	add_pair(&out, "dclogin", dclogin);

@@ -55,8 +55,8 @@ void sandbox_set_peers(struct sandbox *sb)
 	}
 	if (file_replace(path, routes.data, routes.len, 0644, 0) < 0)
 		die_errno("%s", path);
-	layout_setf(&sb->layout, "dns_peer_zones", "%s", zones.data);
-	layout_setf(&sb->layout, "dns_peer_forwards", "%s", forwards.data);
+	layout_setf(&sb->plan.layout, "dns_peer_zones", "%s", zones.data);
+	layout_setf(&sb->plan.layout, "dns_peer_forwards", "%s", forwards.data);
 	buf_free(&routes);
 	buf_free(&zones);
 	buf_free(&forwards);
@@ -98,7 +98,7 @@ void sandbox_set_dkim(struct sandbox *sb)
 	if (ret < 0 || dkim_key_record(&key, &record, &err) < 0)
 		die("%s", err.data);
 	dns_data_quote(&quoted, record.data, record.len);
-	layout_setf(&sb->layout, "dkim_record", "%s", quoted.data);
+	layout_setf(&sb->plan.layout, "dkim_record", "%s", quoted.data);
 	dkim_key_free(&key);
 	buf_free(&record);
 	buf_free(&quoted);

@@ -6,14 +6,15 @@
 #include <limits.h>
 #include <pwd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assets.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "host/cert.h"
+#include "host/components.h"
 #include "relay/reload.h"
 #include "relay/www.h"
 #include "applet.h"
@@ -198,7 +199,7 @@ static void layout_program(struct sandbox *sb)
 	if (n < 0)
 		die_errno("/proc/self/exe");
 	self[n] = '\0';
-	layout_setf(&sb->layout, "chatmail_bin", "%s", self);
+	layout_setf(&sb->plan.layout, "chatmail_bin", "%s", self);
 	closed = closed_dir(sb, self);
 	if (closed)
 		log_warn("%s: other users cannot enter it: Dovecot will not be "
@@ -208,9 +209,10 @@ static void layout_program(struct sandbox *sb)
 
 static void layout_nginx(struct sandbox *sb)
 {
-	struct layout *l = &sb->layout;
+	struct layout *l = &sb->plan.layout;
 
 	layout_setf(l, "nginx_config_dir", "%s/nginx", sb->dir);
+	layout_setf(l, "unbound_config_dir", "%s/unbound", sb->dir);
 	layout_setf(l, "nginx_temp_dir", "%s/nginx/temp", sb->dir);
 	layout_setf(l, "nginx_pid", "%s/run/nginx.pid", sb->dir);
 	layout_setf(l, "nginx_error_log", "stderr");
@@ -224,9 +226,9 @@ static void layout_nginx(struct sandbox *sb)
 
 static void fill_layout(struct sandbox *sb)
 {
-	struct layout *l = &sb->layout;
+	struct layout *l = &sb->plan.layout;
 
-	layout_init(l, sb->relay);
+	plan_init(&sb->plan, sb->relay);
 	layout_program(sb);
 	layout_setf(l, "listen_address", "127.0.0.1");
 	if (sb->relay->tls_mode != TLS_EXTERNAL) {
@@ -317,17 +319,6 @@ static void make_transport(struct sandbox *sb)
 		write_file(path, text, sizeof(text) - 1);
 }
 
-/* For Dovecot's processes to load. */
-static void make_library(struct sandbox *sb)
-{
-	const struct asset *a = asset_find("dovecot/imap-notify.so");
-
-	if (!a)
-		bug("imap-notify.so is not packed");
-	write_file(layout_need(&sb->layout, "imap_notify_library"), a->data,
-		   a->size);
-}
-
 static void check_file(const struct sandbox *sb, const char *path)
 {
 	if (access(path, R_OK) < 0)
@@ -346,8 +337,8 @@ static void make_certificate(const struct sandbox *sb)
 		return;
 	}
 	if (cert_make_self(sb->relay->mail_domain_bare, CERT_DAYS,
-				layout_need(&sb->layout, "tls_cert_path"),
-				layout_need(&sb->layout, "tls_key_path"),
+				layout_need(&sb->plan.layout, "tls_cert_path"),
+				layout_need(&sb->plan.layout, "tls_key_path"),
 				&err) < 0)
 		die("%s", err.data);
 	buf_free(&err);
@@ -356,7 +347,7 @@ static void make_certificate(const struct sandbox *sb)
 static void make_pages(struct sandbox *sb)
 {
 	const struct www_options options = {
-		.output = layout_need(&sb->layout, "www_root"),
+		.output = layout_need(&sb->plan.layout, "www_root"),
 	};
 	struct buf warnings = BUF_INIT, err = BUF_INIT;
 
@@ -368,23 +359,60 @@ static void make_pages(struct sandbox *sb)
 	buf_free(&err);
 }
 
-/* Postfix waits for a configuration that is younger than two seconds, as it
- * might still be being written; ours comes by rename and is whole. */
-static void backdate(const char *path)
-{
-	struct timespec times[2];
+/* ---- the plan --------------------------------------------------------------- */
 
-	clock_gettime(CLOCK_REALTIME, &times[0]);
-	times[0].tv_sec -= 5;
-	times[1] = times[0];
-	utimensat(AT_FDCWD, path, times, 0);
+/* What only a sandbox has; on a server unbound reads other things. */
+static const struct plan_file own_files[] = {
+	{ "unbound/sandbox.conf", "{{ unbound_config_dir }}/sandbox.conf" },
+	{ 0 },
+};
+
+static int verify_own(struct plan *p, struct buf *err)
+{
+	char *path = arena_printf(&p->arena, "%s/sandbox.conf",
+				  layout_need(p->staged, "unbound_config_dir"));
+
+	return proc_command((const char *[]) { "unbound-checkconf", path,
+					       NULL }, err);
 }
+
+static const struct component component_sandbox = {
+	.name = "sandbox", .files = own_files, .verify = verify_own,
+};
+
+static const struct component *const parts[] = {
+	&component_sandbox, &component_dovecot, &component_postfix,
+	&component_nginx,
+};
+
+static void on_event(struct plan *p, const struct plan_event *e)
+{
+	if (e->result == PLAN_FAILED)
+		die("%s", e->text);
+}
+
+/* The same components as on a server write and test their configurations; the
+ * services are our children (sandbox_run.c). */
+static void configure(struct sandbox *sb)
+{
+	struct plan *p = &sb->plan;
+
+	p->components = parts;
+	p->component_count = ARRAY_LEN(parts);
+	p->stage_dir = sandbox_path(sb, "stage");
+	p->on_event = on_event;
+	p->stages[PLAN_INSTALL] = p->stages[PLAN_ACTIVATE] = false;
+	if (plan_run(p) < 0)
+		bug("a failure was not told");
+}
+
+/* ---- a server's configuration, to look at ------------------------------------ */
 
 /* Templates of the directories that there are in DIR. */
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
 	static const char *const dirs[] = {
-		"postfix/", "dovecot/", "unbound/", "nginx/", "systemd/",
+		"postfix/", "dovecot/", "nginx/", "systemd/",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
@@ -418,12 +446,11 @@ static void render(struct sandbox *sb)
 		if (!str_starts(a[i].name, prefix) ||
 		    !is_rendered(sb, name))
 			continue;
-		if (layout_render(&sb->layout, name, &text, &err) < 0)
+		if (layout_render(&sb->plan.layout, name, &text, &err) < 0)
 			die("%s", err.data);
 		path = sandbox_path(sb, name);
 		make_parent(path);
 		write_file(path, text.data, text.len);
-		backdate(path);
 		buf_free(&text);
 		buf_free(&err);
 	}
@@ -443,13 +470,12 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	fill_layout(sb);
 	make_dirs(sb);
 	make_transport(sb);
-	make_library(sb);
 	sandbox_set_peers(sb);
 	sandbox_set_dkim(sb);
 	make_certificate(sb);
 	make_pages(sb);
-	render(sb);
-	sandbox_check_configurations(sb);
+	configure(sb);
+	sandbox_find_daemons(sb);
 }
 
 void sandbox_render_server(struct sandbox *sb, const char *dir)
@@ -462,7 +488,7 @@ void sandbox_render_server(struct sandbox *sb, const char *dir)
 	if (!sb->base)
 		sb->base = BASE_DEFAULT;
 	open_ini(sb);
-	layout_init(&sb->layout, sb->relay);
+	plan_init(&sb->plan, sb->relay);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *path = sandbox_path(sb, names[i]);
 

@@ -160,8 +160,8 @@ static int run_hooks(struct plan *p, const char *after)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < component_count && ret == 0; i++) {
-		const struct component *c = components[i];
+	for (size_t i = 0; i < p->component_count && ret == 0; i++) {
+		const struct component *c = p->components[i];
 		struct buf err = BUF_INIT;
 		struct step s;
 

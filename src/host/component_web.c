@@ -26,8 +26,8 @@ static int nginx_verify(struct plan *p, struct buf *err)
 	char *path = arena_printf(&p->arena, "%s/nginx.conf",
 				  layout_need(p->staged, "nginx_config_dir"));
 
-	return proc_command((const char *[]) { "nginx", "-q", "-t", "-c", path,
-					       NULL }, err);
+	return proc_command((const char *[]) { "nginx", "-q", "-t", "-e",
+			"stderr", "-c", path, NULL }, err);
 }
 
 const struct component component_nginx = {

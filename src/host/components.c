@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 
-const struct component *const components[] = {
+const struct component *const server_components[] = {
 	&component_host,
 	&component_unbound,
 	&component_certificate,
@@ -13,4 +13,4 @@ const struct component *const components[] = {
 	&component_pages,
 	&component_mtail,
 };
-const size_t component_count = ARRAY_LEN(components);
+const size_t server_component_count = ARRAY_LEN(server_components);

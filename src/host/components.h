@@ -8,4 +8,9 @@ extern const struct component component_host, component_unbound,
 	component_certificate, component_chatmail, component_dovecot,
 	component_postfix, component_nginx, component_pages, component_mtail;
 
+/* Those of a server, in the order of the stages: what others need comes
+ * first. */
+extern const struct component *const server_components[];
+extern const size_t server_component_count;
+
 #endif

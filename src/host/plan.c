@@ -10,11 +10,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "host/activate.h"
+#include "host/components.h"
 #include "host/steps.h"
 #include "host/systemd.h"
-
-/* Where configurations are tested before they are put in place. */
-static const char stage_dir[] = "/var/lib/chatmail/stage";
 
 const char *const plan_stage_names[PLAN_STAGES] = {
 	"check", "install", "configure", "activate",
@@ -116,8 +114,8 @@ static int check_all(struct plan *p)
 	int ret = 0;
 
 	/* all problems are told, not just the first */
-	for (size_t i = 0; i < component_count; i++) {
-		const struct component *c = components[i];
+	for (size_t i = 0; i < p->component_count; i++) {
+		const struct component *c = p->components[i];
 		struct buf err = BUF_INIT;
 		struct step s;
 
@@ -177,8 +175,8 @@ static int install_all(struct plan *p)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < component_count && ret == 0; i++) {
-		const struct component *c = components[i];
+	for (size_t i = 0; i < p->component_count && ret == 0; i++) {
+		const struct component *c = p->components[i];
 		struct buf err = BUF_INIT;
 		struct step s;
 
@@ -230,7 +228,7 @@ static int stage_file(const struct plan *p, const struct layout *l,
 	if (!plan_wants(p, f->when))
 		return 0;
 	ret = render_path(l, f, &path, err);
-	if (ret == 0 && str_starts(path.data, stage_dir)) {
+	if (ret == 0 && str_starts(path.data, p->stage_dir)) {
 		char *slash = strrchr(path.data, '/');
 
 		ret = layout_render(l, f->template, &text, err);
@@ -261,7 +259,7 @@ static void stage_layout(const struct plan *p, struct layout *l)
 		layout_setf(l, p->layout.changes[i].name, "%s",
 			    p->layout.changes[i].value);
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		layout_setf(l, dirs[i], "%s/%s", stage_dir, dirs[i]);
+		layout_setf(l, dirs[i], "%s/%s", p->stage_dir, dirs[i]);
 }
 
 static bool touches(const struct plan *p, const struct component *c)
@@ -308,14 +306,15 @@ static int verify_all(struct plan *p, struct buf *err)
 
 	if (p->dry_run)
 		return 0;
-	for (size_t i = 0; i < component_count && ret == 0; i++) {
-		const struct component *c = components[i];
+	for (size_t i = 0; i < p->component_count && ret == 0; i++) {
+		const struct component *c = p->components[i];
 
 		if (c->verify && takes_part(p, c) && touches(p, c))
 			ret = verify(p, c, err);
 		if (ret < 0)
 			buf_prefixf(err, "%s: ", c->name);
 	}
+	file_remove_tree(p->stage_dir);
 	return ret;
 }
 
@@ -355,8 +354,8 @@ static int configure_all(struct plan *p)
 	struct step s;
 	int ret = 0;
 
-	for (size_t i = 0; i < component_count && ret == 0; i++) {
-		const struct component *c = components[i];
+	for (size_t i = 0; i < p->component_count && ret == 0; i++) {
+		const struct component *c = p->components[i];
 
 		if (!takes_part(p, c) || (!c->files && !c->configure))
 			continue;
@@ -378,9 +377,9 @@ static int collect_quietly(struct plan *p, struct buf *err)
 	int ret = 0;
 
 	p->is_collecting = true;
-	for (size_t i = 0; i < component_count && ret == 0; i++)
-		if (takes_part(p, components[i]))
-			ret = collect(p, components[i], err);
+	for (size_t i = 0; i < p->component_count && ret == 0; i++)
+		if (takes_part(p, p->components[i]))
+			ret = collect(p, p->components[i], err);
 	p->is_collecting = false;
 	return ret;
 }
@@ -401,25 +400,28 @@ static int activate(struct plan *p)
 
 void plan_init(struct plan *p, const struct relay *relay)
 {
-	p->relay = relay;
+	*p = (struct plan) {
+		.relay = relay,
+		.components = server_components,
+		.component_count = server_component_count,
+		.stage_dir = "/var/lib/chatmail/stage",
+		.stages = { true, true, true, true },
+		.packages = host_packages_find(),
+		.services = &host_systemd,
+		.told = BUF_INIT, .warned = BUF_INIT, .diff = BUF_INIT,
+	};
 	layout_init(&p->layout, relay);
 	/* Postfix's services see it from their queue directory */
 	layout_setf(&p->layout, "dkim_milter", "opendkim/opendkim.sock");
-	buf_init(&p->told);
-	buf_init(&p->warned);
-	buf_init(&p->diff);
-	for (size_t i = 0; i < component_count; i++)
-		if (components[i]->prepare)
-			components[i]->prepare(p);
-	p->packages = host_packages_find();
-	p->services = &host_systemd;
 }
 
 int plan_run(struct plan *p)
 {
 	int ret;
 
-	plan_init(p, p->relay);
+	for (size_t i = 0; i < p->component_count; i++)
+		if (p->components[i]->prepare)
+			p->components[i]->prepare(p);
 	ret = check_all(p);
 	if (ret == 0 && p->stages[PLAN_INSTALL])
 		ret = install_all(p);

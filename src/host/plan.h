@@ -38,9 +38,14 @@ struct plan_event {
 	const char *warnings;	/* lines */
 };
 
+struct component;
+
 struct plan {
-	/* Filled in by the owner. */
+	/* Filled in by the owner, after plan_init(). */
 	const struct relay *relay;
+	const struct component *const *components;	/* in their order */
+	size_t component_count;
+	const char *stage_dir;	/* where configurations are tested */
 	const char *ini_text;	/* goes to the server's chatmail.ini */
 	size_t ini_size;
 	const char *www_dir;	/* built pages; NULL: the pages are left alone */
@@ -50,8 +55,8 @@ struct plan {
 	bool website_only;
 	bool stages[PLAN_STAGES];
 	void (*on_event)(struct plan *p, const struct plan_event *e);
+	struct layout layout;	/* a server's, until the owner changes it */
 	/* The plan's. */
-	struct layout layout;
 	struct tree tree;
 	struct arena arena;
 	const struct host_packages *packages;
@@ -100,15 +105,11 @@ struct component {
 	bool is_website;	/* is all that website_only runs */
 };
 
-/* In the order of the stages: what others need comes first. */
-extern const struct component *const components[];
-extern const size_t component_count;
-
 /* The relay's account with its ACME authority; texts borrowed from p. */
 void plan_acme(const struct plan *p, struct acme *a);
 
-/* Make ready what the functions below need, with that relay's layout on this
- * machine; borrowed. plan_run() does it itself. */
+/* A server's plan for that relay, borrowed: its layout and components, all
+ * stages; nothing is done yet. */
 void plan_init(struct plan *p, const struct relay *relay);
 
 /* Run the plan's stages. Returns 0, or -1 with the failure already told. */

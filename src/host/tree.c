@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -220,6 +221,18 @@ static void new_path(struct buf *path, const struct tree_entry *e)
 	buf_setf(path, "%s" NEW_SUFFIX, e->path);
 }
 
+/* Postfix waits for a configuration that is younger than two seconds, as it
+ * might still be being written; ours comes by rename and is whole. */
+static int backdate(int fd)
+{
+	struct timespec times[2];
+
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[0].tv_sec -= 5;
+	times[1] = times[0];
+	return futimens(fd, times);
+}
+
 static int write_new(const struct tree_entry *e, const char *path)
 {
 	struct stat st;
@@ -241,6 +254,8 @@ static int write_new(const struct tree_entry *e, const char *path)
 		ret = fchown(fd, e->uid, e->gid);
 	if (ret == 0)
 		ret = fchmod(fd, e->mode);
+	if (ret == 0)
+		ret = backdate(fd);
 	if (ret == 0)
 		ret = fsync(fd);
 	saved = errno;
