@@ -16,8 +16,8 @@ static const char *const nginx_packages[] = {
 static const struct plan_file nginx_files[] = {
 	{ "nginx/nginx.conf", "{{ nginx_config_dir }}/nginx.conf" },
 	{ "nginx/autoconfig.xml",
-	  "{{ www_root }}/.well-known/autoconfig/mail/config-v1.1.xml" },
-	{ "nginx/mta-sts.txt", "{{ www_root }}/.well-known/mta-sts.txt" },
+	  "{{ nginx_config_dir }}/autoconfig.xml" },
+	{ "nginx/mta-sts.txt", "{{ nginx_config_dir }}/mta-sts.txt" },
 	{ 0 },
 };
 
