@@ -1,0 +1,232 @@
+/* The stages of a plan, with components of the test's own. */
+#include "tap.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "host/plan.h"
+
+static char top[] = "/tmp/chatmail-plan-XXXXXX";
+static struct buf events = BUF_INIT;
+static const char *fails = "";	/* component/stage that fails */
+static bool installed;
+
+static const char *at(const char *name)
+{
+	static struct buf path[4] = { BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT };
+	static unsigned next;
+	struct buf *b = &path[next++ % 4];
+
+	buf_setf(b, "%s/%s", top, name);
+	return b->data;
+}
+
+static void on_event(struct plan *p, const struct plan_event *e)
+{
+	static const char *const marks[] = { "", "=", "+", "!" };
+
+	if (e->result != PLAN_BEGINS)
+		buf_addf(&events, "%s.%s%s ", plan_stage_names[e->stage],
+			 e->step, marks[e->result]);
+}
+
+static int fail_at(const char *where, struct buf *err)
+{
+	if (strcmp(fails, where) != 0)
+		return 0;
+	buf_setf(err, "%s fails", where);
+	return -1;
+}
+
+static int check(struct plan *p, struct buf *err)
+{
+	return fail_at("check", err);
+}
+
+static int check_too(struct plan *p, struct buf *err)
+{
+	plan_warn(p, "a warning is no failure");
+	return fail_at("check", err);
+}
+
+static int install(struct plan *p, struct buf *err)
+{
+	if (!installed)
+		plan_tell(p, "something");
+	installed = true;
+	return fail_at("install", err);
+}
+
+static int configure(struct plan *p, struct buf *err)
+{
+	tree_put(&p->tree, at("one"), p->ini_text, p->ini_size, 0644, NULL,
+		 NULL);
+	return fail_at("configure", err);
+}
+
+static const struct plan_file files[] = {
+	{ "resolv.conf", "{{ nginx_config_dir }}/two" },
+	{ "resolv.conf", "{{ nginx_config_dir }}/three",
+	  .when = "privacy_mail" },
+	{ 0 },
+};
+
+static int verified;
+
+/* What is tested is not what is in place. */
+static int verify(struct plan *p, struct buf *err)
+{
+	const char *dir = layout_need(p->staged, "nginx_config_dir");
+	struct buf path = BUF_INIT;
+
+	buf_addf(&path, "%s/two", dir);
+	verified += access(path.data, R_OK) == 0 &&
+		str_starts(path.data, p->stage_dir);
+	buf_free(&path);
+	return fail_at("verify", err);
+}
+
+static const struct component first = {
+	.name = "first", .check = check, .install = install,
+	.configure = configure,
+};
+static const struct component second = {
+	.name = "second", .check = check_too, .files = files, .verify = verify,
+};
+static const struct component *const parts[] = { &first, &second };
+
+/* The events of a run, with r for what plan_run() returned. */
+static const char *run(const struct relay *r, const char *text, bool dry_run,
+		       struct buf *diff)
+{
+	struct plan p;
+	int ret;
+
+	plan_init(&p, r);
+	p.components = parts;
+	p.component_count = ARRAY_LEN(parts);
+	p.stage_dir = at("stage");
+	p.stages[PLAN_ACTIVATE] = false;
+	p.ini_text = text;
+	p.ini_size = strlen(text);
+	p.dry_run = dry_run;
+	p.on_event = on_event;
+	layout_setf(&p.layout, "nginx_config_dir", "%s/etc", top);
+	buf_reset(&events);
+	ret = plan_run(&p);
+	buf_addf(&events, "%d", ret);
+	if (diff)
+		buf_setf(diff, "%s", p.diff.data);
+	plan_free(&p);
+	return events.data;
+}
+
+static bool holds(const char *name, const char *want)
+{
+	struct buf text = BUF_INIT;
+	bool ret = file_read(at(name), 4096, &text) == 0 &&
+		strcmp(text.data, want) == 0;
+
+	buf_free(&text);
+	return ret;
+}
+
+static void test_runs(const struct relay *r)
+{
+	struct buf diff = BUF_INIT;
+
+	tap_is(run(r, "1\n", true, &diff), "check.first= check.second= "
+	       "install.first= configure.first= configure.second= "
+	       "configure.files+ 0", "a dry run");
+	tap_ok(strstr(diff.data, "+1\n") && strstr(diff.data, "/etc/two"),
+	       "shows what would be");
+	tap_ok(!installed && access(at("one"), F_OK) < 0 && verified == 0,
+	       "and does nothing");
+	tap_is(run(r, "1\n", false, NULL), "check.first= check.second= "
+	       "install.first+ configure.first= configure.second= "
+	       "configure.files+ 0", "the first run");
+	tap_ok(holds("one", "1\n") && access(at("etc/two"), F_OK) == 0,
+	       "made the files");
+	tap_ok(access(at("etc/three"), F_OK) < 0, "but not one that is not "
+	       "wanted");
+	tap_ok(verified == 1, "after a test");
+	tap_ok(access(at("stage"), F_OK) < 0, "which leaves nothing behind");
+	tap_is(run(r, "1\n", false, NULL), "check.first= check.second= "
+	       "install.first= configure.first= configure.second= "
+	       "configure.files= 0", "the second run changes nothing");
+	tap_ok(verified == 1, "and tests nothing");
+	buf_free(&diff);
+}
+
+static void test_failures(const struct relay *r)
+{
+	static const struct {
+		const char *fails, *want;
+	} cases[] = {
+		{ "check", "check.first! check.second! -1" },
+		{ "install", "check.first= check.second= install.first! -1" },
+		{ "configure", "check.first= check.second= install.first= "
+		  "configure.first! -1" },
+		{ "verify", "check.first= check.second= install.first= "
+		  "configure.first= configure.second= configure.files! -1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		fails = cases[i].fails;
+		unlink(at("etc/two"));
+		tap_is(run(r, "2\n", false, NULL), cases[i].want, fails);
+		tap_ok(holds("one", "1\n") &&
+		       access(at("etc/two"), F_OK) < 0,
+		       "%s: nothing is changed", fails);
+	}
+	fails = "";
+	run(r, "2\n", false, NULL);
+	tap_ok(holds("one", "2\n") && access(at("etc/two"), F_OK) == 0,
+	       "the next run completes it");
+}
+
+static void test_conditions(const struct relay *r)
+{
+	static const struct {
+		const char *when;
+		bool want;
+	} cases[] = {
+		{ NULL, true }, { "disable_ipv6", false },
+		{ "mail_domain", true }, { "mail_domain=_x.test", true },
+		{ "mail_domain=x.test", false }, { "tls_cert_mode=self", true },
+		{ "privacy_mail", false }, { "privacy_mail=", true },
+	};
+	struct plan p;
+
+	plan_init(&p, r);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tap_ok(plan_wants(&p, cases[i].when) == cases[i].want,
+		       "%s", cases[i].when ? cases[i].when : "always");
+	plan_free(&p);
+}
+
+int main(void)
+{
+	static const char ini[] = "[params]\nmail_domain = _x.test\n";
+	struct buf warnings = BUF_INIT, err = BUF_INIT;
+	struct relay *r = relay_parse("x", ini, sizeof(ini) - 1, &warnings,
+				      &err);
+
+	if (geteuid() != 0) {
+		puts("1..0 # SKIP not root");
+		return 0;
+	}
+	if (!r || !mkdtemp(top))
+		return 1;
+	test_runs(r);
+	test_failures(r);
+	test_conditions(r);
+	file_remove_tree(top);
+	relay_free(r);
+	buf_free(&events);
+	buf_free(&warnings);
+	buf_free(&err);
+	return tap_done();
+}
