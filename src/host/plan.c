@@ -1,106 +1,15 @@
 #include "host/plan.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "host/activate.h"
 #include "host/components.h"
 #include "host/steps.h"
 #include "host/systemd.h"
-
-const char *const plan_stage_names[PLAN_STAGES] = {
-	"check", "install", "configure", "activate",
-};
-const char *const plan_result_names[PLAN_FAILED + 1] = {
-	"begins", "unchanged", "changed", "failed",
-};
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + t.tv_nsec / 1e9;
-}
-
-void plan_tell(struct plan *p, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vaddf(&p->told, fmt, ap);
-	va_end(ap);
-	buf_addc(&p->told, '\n');
-}
-
-void plan_warn(struct plan *p, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vaddf(&p->warned, fmt, ap);
-	va_end(ap);
-	buf_addc(&p->warned, '\n');
-}
-
-bool plan_wants(const struct plan *p, const char *when)
-{
-	struct buf name = BUF_INIT;
-	const char *value;
-	size_t n;
-	bool ret;
-
-	if (!when)
-		return true;
-	n = strcspn(when, "=");
-	buf_add(&name, when, n);
-	value = layout_need(&p->layout, name.data);
-	ret = when[n] ? strcmp(value, when + n + 1) == 0 :
-			tmpl_is_true(value);
-	buf_free(&name);
-	return ret;
-}
-
-/* ---- steps ------------------------------------------------------------------ */
-
-struct step step_begin(struct plan *p, enum plan_stage stage,
-		       const char *name)
-{
-	struct step s = { p, stage, name, now() };
-
-	buf_reset(&p->told);
-	buf_reset(&p->warned);
-	p->on_event(p, &(struct plan_event) {
-		.stage = stage, .step = name, .result = PLAN_BEGINS,
-		.text = "", .warnings = "" });
-	return s;
-}
-
-int step_end(struct step *s, int ret, const struct buf *err)
-{
-	struct plan *p = s->p;
-
-	if (ret == 0 && p->told.len > 0)
-		p->changes++;
-	p->on_event(p, &(struct plan_event) {
-		.stage = s->stage, .step = s->name, .secs = now() - s->began,
-		.result = ret < 0 ? PLAN_FAILED :
-			  p->told.len > 0 ? PLAN_CHANGED : PLAN_UNCHANGED,
-		.text = ret < 0 ? err->data : p->told.data,
-		.warnings = p->warned.data });
-	return ret;
-}
-
-bool plan_may_change(const struct plan *p)
-{
-	return !p->dry_run && !p->is_collecting;
-}
 
 static bool takes_part(const struct plan *p, const struct component *c)
 {
