@@ -122,9 +122,11 @@ def mounts_below(directory):
 
 
 def in_use(directory):
-    """Is it a layer of something mounted now?"""
+    """Is it a layer of something mounted now? Layers are named relative to
+    the store, and another checkout has one of its own."""
+    name = os.path.relpath(directory, STORE)
     with open("/proc/self/mountinfo") as f:
-        return os.path.relpath(directory, STORE) in f.read()
+        return any(name in line and " %s/" % STORE in line for line in f)
 
 
 def processes(directory):
