@@ -282,7 +282,9 @@ def test_facts():
              "Storage=volatile"),
             ("does not log who reads", "nginx/nginx.conf", "access_log off;"),
             ("takes out header lines", "postfix/submission_header_cleanup",
-             "/^Received:/")):
+             "/^Received:/"),
+            ("nor its subject", "postfix/submission_header_cleanup",
+             "/^Subject:/           IGNORE")):
         tap.ok(promise in policy and line in template(file),
                "privacy: %s: so does %s" % (promise, file))
 
