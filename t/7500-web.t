@@ -513,12 +513,15 @@ def test_own_pages(relay, w):
                            ("/sub/index.html?lang=en", "/en/sub/index.html"),
                            ("/en/de/info.html", "/de/info.html"),
                            ("/en/fr/?x", "/fr/?x"),
+                           ("/fr/info.html", "/en/info.html"),
+                           ("/pt-BR/sub/index.html", "/en/sub/index.html"),
                            ("/en/pt-BR/index.html", "/pt-BR/index.html")):
         answer = w.get(path)
         tap.is_((answer.status in (301, 302), answer.header("Location")),
                 (True, location), path + ": leads to " + location)
     for path in ("/empty/", "/nothing", "/.git/config", "/en/nothing.html",
-                 "/en/nothing/", "/de/nothing"):
+                 "/en/nothing/", "/de/nothing", "/de/nothing.html",
+                 "/xyz/info.html", "/fr/.html"):
         answer = w.get(path)
         tap.is_((answer.status, answer.text()), (404, "nothing here"),
                 path + ": the operator's own 404.html")
