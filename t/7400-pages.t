@@ -29,6 +29,7 @@ LIB = os.path.join(TOP, "t", "lib")
 SIZES = (360, 740), (768, 1024), (1280, 800)
 PAGES = "index", "info", "privacy"
 LANGUAGES = ("en", ""), ("de", "de/")
+LONG = "_a" + 9 * "longer" + ".example.org"     # no hyphen to break at
 POSTAL = "Verein <b>Über & \"Co\"</b>\nWeg 1\n79098 Freiburg"
 
 # name, chatmail.ini without [params]
@@ -38,9 +39,9 @@ SITES = [
      "privacy_supervisor =\n  Amt\n  Weg 3\nmax_user_send_per_minute = 77\n"
      "max_mailbox_size = 2G\ndelete_mails_after = 1\n" %
      POSTAL.replace("\n", "\n  ")),
-    ("self", "mail_domain = _a-relay-with-a-long-name.example.org\n"
+    ("self", "mail_domain = %s\n"
      "iroh_relay =\nimap_rawlog = true\nusername_min_length = 6\n"
-     "notification_url = https://push.example.net/notify\n"),
+     "notification_url = https://push.example.net/notify\n" % LONG),
 ]
 
 
@@ -498,7 +499,7 @@ try:
         test_facts()
         test_keyboard(servers["acme"])
         test_invite(servers["acme"])
-        test_dclogin(servers["self"], "_a-relay-with-a-long-name.example.org")
+        test_dclogin(servers["self"], LONG)
         test_refusals(servers["self"])
         test_without_script(servers["self"])
         test_sandbox()
