@@ -77,8 +77,8 @@ static int build(struct webdev *w, struct buf *warnings, struct buf *err)
 		o.source = *r->s.www_folder ? NULL : w->source;
 		ret = www_build(r, &o, warnings, err);
 	}
-	if (ret == WWW_SKIPPED)
-		buf_adds(err, warnings->data);
+	if (ret == WWW_SKIPPED)	/* its last line end is not ours to show */
+		buf_add(err, warnings->data, warnings->len - 1);
 	relay_free(r);
 	buf_free(&output);
 	return ret;

@@ -475,7 +475,11 @@ def test_refused():
          "x.md:2: "),
         ("a conflict as diff3 shows it",
          {"x.md": CONFLICT.replace("=======", "||||||| base\nold\n=======")},
-         "x.md:2: "),
+         "x.md:2: a merge conflict begins here; it ends in line 8"),
+        ("the beginning of a conflict", {"x.md": "a\n<<<<<<< HEAD\nb\n"},
+         "x.md:2: a merge conflict begins here\n"),
+        ("the rest of a conflict", {"x.md": "a\n=======\nb\n>>>>>>> x\n"},
+         "x.md:4: a merge conflict ends here\n"),
     ]
     for word in "merlinux", "Schmieder", "TestRun.org", "nine.testrun.org":
         for name in "index.md", "page-layout.html", "x.html", "x.txt":
@@ -505,7 +509,7 @@ def test_refused():
     for what, name, text in [
             ("a heading's underline", "index.md", "A\n=======\n"),
             ("marks in another order", "index.md",
-             ">>>>>>> x\n=======\n<<<<<<< y\n"),
+             ">>>>>>> x\n=======\n"),
             ("marks inside lines", "index.md",
              " <<<<<<< x\n =======\n >>>>>>> y\n"),
             ("longer marks", "index.md",

@@ -116,6 +116,41 @@ def test_pictures(domain):
         tap.is_(decode(path), invite(domain), "a scanner reads the " + name)
 
 
+def difference(a, b):
+    """Of two pictures: from 0, the same, to 1."""
+    p = subprocess.run(["convert", a, b, "-compose", "difference", "-composite",
+                        "-colorspace", "gray", "-format", "%[fx:mean]",
+                        "info:"], stdout=subprocess.PIPE, check=True)
+    return float(p.stdout)
+
+
+def test_logo():
+    """It is the pages' logo."""
+    why = missing("convert", "rsvg-convert")
+    if why:
+        tap.skip("the logo", why)
+        return
+    svg = run("--svg", "--config",
+              role.write_ini(at("chatmail.ini"), "chat.example.org"))[1]
+    with open(os.path.join(HERE, "..", "www", "logo.svg")) as f:
+        logo = f.read().replace("#0d7d71", "#000")
+    head, tail = "<svg xmlns='http://www.w3.org/2000/svg'", "</svg>"
+    ours = re.search(r'<g [^>]*>(.*)</g>', svg.decode())[1]
+    whole = head + " viewBox='0 0 100 100'><path fill='#fff' " \
+        "d='M0 0h100v100H0z'/>%s" + tail
+    theirs = logo.replace("<svg ", "<svg x='5.4' y='3.6' ").replace(
+        'width="64" height="64"', 'width="89.6" height="89.6"')
+    a = rasterise((whole % ours).encode(), at("ours.png"), 300)
+    b = rasterise((whole % theirs).encode(), at("theirs.png"), 300)
+    tap.ok(difference(a, b) < 0.02, "the code's logo is that of the pages")
+    code = run("--png", at("logo.png"), "--config", at("chatmail.ini"))[0]
+    with open(at("logo.png"), "rb") as f:
+        width, = struct.unpack(">I", f.read(20)[16:])
+    tap.ok(code == 0 and difference(
+        at("logo.png"), rasterise(svg, at("svg.png"), width)) < 0.005,
+        "the PNG shows what the SVG shows")
+
+
 def test_text():
     """TEXT instead of the invitation."""
     why = missing("zbarimg", "rsvg-convert")
@@ -237,6 +272,7 @@ def test_errors():
 try:
     for domain in DOMAINS:
         test_pictures(domain)
+    test_logo()
     test_text()
     test_terminal()
     test_errors()

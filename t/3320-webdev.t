@@ -337,6 +337,8 @@ def test_changes(w):
     os.rename(at("elsewhere"), at("away"))
     until(lambda: "there is no directory" in page(w.port)[1], e,
           "one that goes away")
+    tap.like(page(w.port)[1], "so no pages are built</pre>",
+             "one line, for the page and the log")
     os.rename(at("away"), at("elsewhere"))
     until(lambda: "Nowhere" in page(w.port)[1], e, "and comes back")
     make_pages()

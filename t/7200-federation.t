@@ -154,9 +154,31 @@ class Tests:
         header, _, body = stored[0].partition("\r\n\r\n")
         tap.ok("DKIM-Signature" not in header,
                "the signature is gone where it is stored")
-        tap.like(header, "Subject: [...]", "its subject is hidden")
         tap.is_(body, message.decode().partition("\r\n\r\n")[2],
                 "the body is what was sent")
+
+    def test_subject(self):
+        """Its signature covers it: else B would refuse the mail."""
+        old = b"Subject: {subject}\r\n"
+        fay = self.user(self.b)
+        for count, (name, new) in enumerate((
+                ("a subject", b"Subject: a secret\r\n"),
+                ("no subject", b""),
+                ("an empty one", b"Subject:\r\n"),
+                ("the usual one", b"Subject: [...]\r\n"),
+                ("three", b"Subject: a secret\r\n and a secret\r\n"
+                 b"SUBJECT: a secret\r\nsubject: a secret\r\n")), 1):
+            self.submit(self.a, self.carl, fay,
+                        mail(self.carl, fay).replace(old, new))
+            stored = self.wait_mail(self.b, fay, count)
+            if not tap.ok(stored, name + ": the mail arrives"):
+                continue
+            header = stored[-1].partition("\r\n\r\n")[0]
+            tap.is_(re.findall("^subject.*", header, re.M | re.I),
+                    ["Subject: [...]\r"], "and says nothing")
+        for relay in self.a, self.b:
+            tap.is_(self.said(relay, "secret"), [],
+                    f"the log of {relay.domain} has no subject")
 
     def test_refused(self):
         eve = f"eve@{A}"
@@ -233,6 +255,7 @@ class Tests:
     def run(self):
         self.test_chat()
         self.test_stored()
+        self.test_subject()
         self.test_refused()
         self.test_dns()
         self.test_bounces()

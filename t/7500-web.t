@@ -453,7 +453,13 @@ LANGUAGES = [
     ("/", "en-US,en;q=0.9,de;q=0.8", "english"),
     ("/", "en", "english"), ("/", "xx", "english"), ("/", "eng", "english"),
     ("/", "fr", "francais"), ("/", "fr-CH, fr;q=0.9, de;q=0.7", "francais"),
-    ("/", "pt-BR,pt;q=0.9,fr;q=0.8,de;q=0.7", "francais"),
+    ("/", "pt-PT,pt;q=0.9,fr;q=0.8,de;q=0.7", "francais"),
+    ("/", "pt-BR,pt;q=0.9,fr;q=0.8,de;q=0.7", "brasileiro"),
+    ("/", "pt-BR", "brasileiro"), ("/", "pt-BR;q=1.0,de", "brasileiro"),
+    ("/", "zh-Hant-TW;q=1,de;q=0.5", "hanzi"), ("/", "pt", "english"),
+    ("/", "pt-BR;q=0.5,de", "deutsch"), ("/", "de-AT", "deutsch"),
+    ("/info.html", "pt-BR,de;q=0.5", "Info"),
+    ("/pt-BR/", "de", "brasileiro"),
     ("/", "xx,yy,de", "deutsch"), ("/", "xx, fr", "francais"),
     ("/", "xx,en,de", "english"),
     ("/", "en;q=0.3,de;q=0.9", "deutsch"), ("/", "de;q=0", "english"),
@@ -477,6 +483,7 @@ LANGUAGES = [
 PAGES = {
     "index.html": "english", "info.html": "info", "de/index.html": "deutsch",
     "de/info.html": "Info", "fr/index.html": "francais",
+    "pt-BR/index.html": "brasileiro", "zh-Hant-TW/index.html": "hanzi",
     "sub/index.html": "sub", "fr/sub/index.html": "sous",
     "file.txt": "text", "fr/file.txt": "texte", "empty/x": "",
     "404.html": "nothing here", "de/404.html": "nichts hier",
@@ -505,12 +512,16 @@ def test_own_pages(relay, w):
                            ("/?lang=en", "/en/"),
                            ("/sub/index.html?lang=en", "/en/sub/index.html"),
                            ("/en/de/info.html", "/de/info.html"),
-                           ("/en/fr/?x", "/fr/?x")):
+                           ("/en/fr/?x", "/fr/?x"),
+                           ("/fr/info.html", "/en/info.html"),
+                           ("/pt-BR/sub/index.html", "/en/sub/index.html"),
+                           ("/en/pt-BR/index.html", "/pt-BR/index.html")):
         answer = w.get(path)
         tap.is_((answer.status in (301, 302), answer.header("Location")),
                 (True, location), path + ": leads to " + location)
     for path in ("/empty/", "/nothing", "/.git/config", "/en/nothing.html",
-                 "/en/nothing/", "/de/nothing"):
+                 "/en/nothing/", "/de/nothing", "/de/nothing.html",
+                 "/xyz/info.html", "/fr/.html"):
         answer = w.get(path)
         tap.is_((answer.status, answer.text()), (404, "nothing here"),
                 path + ": the operator's own 404.html")

@@ -106,29 +106,40 @@ int www_check_lines(const struct relay *r, const char *shown, const char *text,
 	return 0;
 }
 
+/* What follows the mark is a name, or nothing. */
+static bool is_mark(const char *line, size_t n, const char *mark)
+{
+	return n >= 7 && memcmp(line, mark, 7) == 0 &&
+	       (n == 7 || line[7] == ' ');
+}
+
 int www_check_conflict(const char *shown, const char *text, size_t n,
 		       struct buf *err)
 {
-	static const char *const marks[] = { "<<<<<<<", "=======", ">>>>>>>" };
 	const char *end = text + n, *line;
-	unsigned seen = 0, first = 0;
+	bool has_middle = false, has_end = false;
+	unsigned number, first = 0;
 
-	for (unsigned number = 1; text < end; number++) {
+	for (number = 0; text < end && !has_end; number++) {
 		size_t len = next_line(&text, end, &line);
 
-		/* what follows is a name, or nothing; the middle stands alone */
-		if (len < 7 || memcmp(line, marks[seen], 7) != 0 ||
-		    (len > 7 && line[7] != ' '))
-			continue;
-		if (seen++ == 0)
-			first = number;
-		if (seen == ARRAY_LEN(marks)) {
-			buf_setf(err, "%s:%u: a merge conflict begins here; it "
-				 "ends in line %u", shown, first, number);
-			return -1;
-		}
+		if (!first && is_mark(line, len, "<<<<<<<"))
+			first = number + 1;
+		else if (is_mark(line, len, "======="))
+			has_middle = true;
+		else
+			has_end = has_middle && is_mark(line, len, ">>>>>>>");
 	}
-	return 0;
+	if (first && has_end)
+		buf_setf(err, "%s:%u: a merge conflict begins here; it ends in "
+			 "line %u", shown, first, number);
+	else if (first)
+		buf_setf(err, "%s:%u: a merge conflict begins here", shown,
+			 first);
+	else if (has_end)
+		buf_setf(err, "%s:%u: a merge conflict ends here", shown,
+			 number);
+	return first || has_end ? -1 : 0;
 }
 
 int www_check_utf8(const char *shown, const char *text, size_t n,

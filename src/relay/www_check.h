@@ -18,8 +18,9 @@ int www_check_settings(const struct relay *r, struct buf *err);
 int www_check_lines(const struct relay *r, const char *shown, const char *text,
 		    size_t n, struct buf *err);
 
-/* -1 with *err "FILE:LINE: …" when the text has a merge conflict: lines that
- * begin with <<<<<<<, =======, >>>>>>>, in this order. */
+/* -1 with *err "FILE:LINE: …" when the text has a merge conflict, or what is
+ * left of one: a line that begins with <<<<<<<, or with ======= and a later one
+ * with >>>>>>>. Each of the last two alone is a heading or a quotation. */
 int www_check_conflict(const char *shown, const char *text, size_t n,
 		       struct buf *err);
 /* -1 with *err "FILE:LINE: …" when it is not UTF-8 or has NUL bytes. */

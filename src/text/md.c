@@ -4,28 +4,72 @@
 #include <md4c-html.h>
 #include <md4c.h>
 #include <string.h>
+#include <strings.h>
+
+#include "base/str.h"
+
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 static void on_html(const MD_CHAR *p, MD_SIZE n, void *out)
 {
 	buf_add(out, p, n);
 }
 
-int md_to_html(struct buf *out, const char *text, size_t n, struct buf *err)
+/* The HTML block that begins at p, in a paragraph's place. */
+static bool is_block(const char *p)
 {
-	size_t before = out->len;
+	static const char *const tags[] = {
+		"h2", "h3", "h4", "h5", "h6", "header",
+	};
 
-	if (n <= UINT_MAX / 2 &&
-	    md_html(text, (MD_SIZE)n, on_html, out, MD_DIALECT_GITHUB,
-		    MD_HTML_FLAG_SKIP_UTF8_BOM) == 0)
-		return 0;
-	buf_truncate(out, before);
-	buf_setf(err, "Markdown of %zu bytes cannot be converted", n);
-	return -1;
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+		size_t n = strlen(tags[i]);
+
+		if (*p == '<' && strncasecmp(p + 1, tags[i], n) == 0 &&
+		    (p[n + 1] == '>' || is_space(p[n + 1])))
+			return true;
+	}
+	return false;
 }
 
-static bool is_space(char c)
+/* md4c 0.4.8 does not know that these begin a block (CommonMark 0.31 section
+ * 4.6) and puts them into a paragraph, where HTML lets none stand: browsers
+ * show an empty one before and behind it. */
+static void add_html(struct buf *out, const char *html)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	static const char begin[] = "<p>", end[] = "</p>";
+	const char *p;
+
+	while ((p = strstr(html, begin))) {
+		const char *inside = p + strlen(begin);
+		const char *last = is_block(inside) ? strstr(inside, end) : NULL;
+
+		buf_add(out, html, (size_t)((last ? p : inside) - html));
+		html = inside;
+		if (last) {
+			buf_add(out, inside, (size_t)(last - inside));
+			html = last + strlen(end);
+		}
+	}
+	buf_adds(out, html);
+}
+
+int md_to_html(struct buf *out, const char *text, size_t n, struct buf *err)
+{
+	struct buf html = BUF_INIT;
+	bool done = n <= UINT_MAX / 2 &&
+		    md_html(text, (MD_SIZE)n, on_html, &html, MD_DIALECT_GITHUB,
+			    MD_HTML_FLAG_SKIP_UTF8_BOM) == 0;
+
+	if (done)
+		add_html(out, html.data);
+	else
+		buf_setf(err, "Markdown of %zu bytes cannot be converted", n);
+	buf_free(&html);
+	return done ? 0 : -1;
 }
 
 /* Behind the tag or comment at p, which begins with "<". */

@@ -10,8 +10,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-/* Append the HTML of n bytes of Markdown (UTF-8, a BOM is left out): what
- * stands inside <body>. Returns 0, or -1 with *err when memory is short. */
+/* Append the HTML of n bytes of Markdown (UTF-8 without NUL bytes, a BOM is
+ * left out): what stands inside <body>. Returns 0, or -1 with *err when memory
+ * is short. */
 int md_to_html(struct buf *out, const char *text, size_t n, struct buf *err);
 
 /* Append the text of the first heading in HTML: without tags and comments,

@@ -6,15 +6,16 @@
 
 #include "base/str.h"
 
-/* A bubble on a light badge, then the dots in it. */
-enum { WITHOUT_DOTS = 3, WITH_DOTS = 6 };
-const struct qr_shape qr_logo[WITH_DOTS] = {
-	{ .dark = false, .x = 0, .y = 0, .w = 100, .h = 100, .r = 24 },
-	{ .dark = true, .x = 11, .y = 16, .w = 78, .h = 64, .r = 22 },
-	{ .dark = true, .is_triangle = true, .x = 26, .y = 72, .w = 28, .h = 24 },
-	{ .dark = false, .x = 26, .y = 42, .w = 12, .h = 12, .r = 6 },
-	{ .dark = false, .x = 44, .y = 42, .w = 12, .h = 12, .r = 6 },
-	{ .dark = false, .x = 62, .y = 42, .w = 12, .h = 12, .r = 6 },
+/* A bubble on a light badge, then the arrow in it. www/logo.svg's point x, y is
+ * 5.4 + 1.4 x, 3.6 + 1.4 y here; t/3310-qr.t compares the two. */
+enum { WITHOUT_ARROW = 3, WITH_ARROW = 6 };
+const struct qr_shape qr_logo[WITH_ARROW] = {
+	{ QR_BOX, .dark = false, .x = 0, .y = 0, .w = 100, .h = 100, .r = 24 },
+	{ QR_BOX, .dark = true, .x = 11, .y = 12, .w = 78, .h = 62, .r = 17 },
+	{ QR_TRIANGLE, .dark = true, .x = 22, .y = 72, .w = 27, .h = 20 },
+	{ QR_STROKE, .dark = false, .x = 29, .y = 43, .w = 41, .h = 0, .r = 5 },
+	{ QR_STROKE, .dark = false, .x = 70, .y = 43, .w = -16, .h = -16, .r = 5 },
+	{ QR_STROKE, .dark = false, .x = 70, .y = 43, .w = -16, .h = 16, .r = 5 },
 };
 
 /* From version 7 on there are version / 7 + 2 patterns in a row. */
@@ -25,7 +26,7 @@ static bool has_middle_pattern(const QRcode *code)
 
 size_t qr_logo_count(const QRcode *code)
 {
-	return has_middle_pattern(code) ? WITHOUT_DOTS : WITH_DOTS;
+	return has_middle_pattern(code) ? WITHOUT_ARROW : WITH_ARROW;
 }
 
 bool qr_is_middle_pattern(const QRcode *code, int x, int y)

@@ -11,7 +11,7 @@ enum qr_level { QR_L, QR_M, QR_Q, QR_H };
 
 struct qr_options {
 	enum qr_level level;	/* at least this one */
-	bool has_logo;		/* a chat bubble in the middle; takes QR_H */
+	bool has_logo;		/* the pages' logo in the middle; takes QR_H */
 };
 
 /* Each: 0, or -1 with *err when the text is empty or too long (2953 bytes at

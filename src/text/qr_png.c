@@ -18,7 +18,7 @@ struct picture {
 	png_byte *pixels;	/* 0 is dark, GREYS - 1 light */
 };
 
-static bool is_in_rectangle(const struct qr_shape *s, double x, double y)
+static bool is_in_box(const struct qr_shape *s, double x, double y)
 {
 	double dx, dy;
 
@@ -39,18 +39,40 @@ static bool is_in_triangle(const struct qr_shape *s, double x, double y)
 	return x >= 0 && y >= 0 && x * s->h + y * s->w <= s->w * s->h;
 }
 
+/* How far is it from the nearest point of the line? */
+static bool is_in_stroke(const struct qr_shape *s, double x, double y)
+{
+	double along;
+
+	x -= s->x;
+	y -= s->y;
+	along = (x * s->w + y * s->h) / (s->w * s->w + s->h * s->h);
+	along = along < 0 ? 0 : along > 1 ? 1 : along;
+	x -= along * s->w;
+	y -= along * s->h;
+	return x * x + y * y <= s->r * s->r;
+}
+
+static bool is_in_shape(const struct qr_shape *s, double x, double y)
+{
+	switch (s->kind) {
+	case QR_BOX:
+		return is_in_box(s, x, y);
+	case QR_TRIANGLE:
+		return is_in_triangle(s, x, y);
+	default:
+		return is_in_stroke(s, x, y);
+	}
+}
+
 /* The colour of the logo at a point, of what is under it outside. */
 static bool is_logo_dark(double x, double y, bool under, size_t count)
 {
 	bool dark = under;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct qr_shape *s = &qr_logo[i];
-
-		if (s->is_triangle ? is_in_triangle(s, x, y) :
-		    is_in_rectangle(s, x, y))
-			dark = s->dark;
-	}
+	for (size_t i = 0; i < count; i++)
+		if (is_in_shape(&qr_logo[i], x, y))
+			dark = qr_logo[i].dark;
 	return dark;
 }
 

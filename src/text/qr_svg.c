@@ -25,15 +25,24 @@ static void add_modules(struct buf *out, const QRcode *code, bool middle)
 
 static void add_shape(struct buf *out, const struct qr_shape *s)
 {
-	const char *fill = s->dark ? "#000" : "#fff";
+	const char *colour = s->dark ? "#000" : "#fff";
 
-	if (s->is_triangle)
-		buf_addf(out, "<path fill=\"%s\" d=\"M%d %dh%dl-%d %dz\"/>",
-			 fill, s->x, s->y, s->w, s->w, s->h);
-	else
+	switch (s->kind) {
+	case QR_BOX:
 		buf_addf(out, "<rect fill=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" "
-			 "height=\"%d\" rx=\"%d\"/>", fill, s->x, s->y, s->w,
-			 s->h, s->r);
+			 "height=\"%d\" rx=\"%d\"/>", colour, s->x, s->y,
+			 s->w, s->h, s->r);
+		break;
+	case QR_TRIANGLE:
+		buf_addf(out, "<path fill=\"%s\" d=\"M%d %dh%dl-%d %dz\"/>",
+			 colour, s->x, s->y, s->w, s->w, s->h);
+		break;
+	case QR_STROKE:
+		buf_addf(out, "<path stroke=\"%s\" stroke-width=\"%d\" "
+			 "stroke-linecap=\"round\" d=\"M%d %dl%d %d\"/>",
+			 colour, 2 * s->r, s->x, s->y, s->w, s->h);
+		break;
+	}
 }
 
 static void add_logo(struct buf *out, const QRcode *code)

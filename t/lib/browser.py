@@ -39,6 +39,10 @@ def skip_reason():
     return None if program() else "chromium is not installed"
 
 
+class Refused(RuntimeError):
+    """What Chromium says against a command."""
+
+
 class Browser:
     def __init__(self, *flags):
         """flags: more of Chromium's command line. It finds no host but by
@@ -131,7 +135,7 @@ class Browser:
             raise RuntimeError(method + ": no answer")
         reply = self.replies.pop(number)
         if "error" in reply:
-            raise RuntimeError("%s: %s" % (method, reply["error"]["message"]))
+            raise Refused("%s: %s" % (method, reply["error"]["message"]))
         return reply["result"]
 
     def page(self, **options):
@@ -217,10 +221,13 @@ class Page:
 
     def wait(self, expression, timeout=TIMEOUT):
         """Wait until it is true; returns its value. It may fail while one
-        page goes and another comes."""
+        page goes and another comes, or find neither."""
         end = time.monotonic() + timeout
         while True:
-            value = self.run("try { %s } catch { false }" % expression)
+            try:
+                value = self.run("try { %s } catch { false }" % expression)
+            except Refused:
+                value = None
             if value or time.monotonic() > end:
                 return value
             time.sleep(0.05)

@@ -17,6 +17,12 @@ static const struct {
 	  "<tbody>\n<tr>\n<td>c</td>\n<td>d</td>\n</tr>\n</tbody>\n</table>\n" },
 	{ "raw HTML", "<div id=\"x\">\n*a*\n</div>\n",
 	  "<div id=\"x\">\n*a*\n</div>\n" },
+	{ "a heading in HTML", "<h2 id=\"x\">*A* b</h2>\n\ntext\n",
+	  "<h2 id=\"x\"><em>A</em> b</h2>\n<p>text</p>\n" },
+	{ "a heading in HTML over text", "<H3>A</H3>\ntext\n\n<p>b</p>\n",
+	  "<H3>A</H3>\ntext\n<p>b</p>\n" },
+	{ "a tag that only begins so", "<h2x>a</h2x>\n",
+	  "<p><h2x>a</h2x></p>\n" },
 	{ "raw HTML in a line", "a <br> b\n", "<p>a <br> b</p>\n" },
 	{ "a bare link", "https://delta.chat/x\n", "<p><a href=\""
 	  "https://delta.chat/x\">https://delta.chat/x</a></p>\n" },
