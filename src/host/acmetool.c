@@ -11,8 +11,15 @@
 
 enum { KEY_MAX = 65536 };
 
-/* accounts/HOST%2fPATH/KEYID/privkey: the directory's URL without its scheme
- * (acmetool's storage, file layout of its documentation). */
+static bool is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || strchr("-._", c);
+}
+
+/* accounts/HOST%3aPORT%2fPATH/KEYID/privkey: the directory's URL without its
+ * scheme, and everything but letters, digits and "-._" as %xx (as acmetool
+ * 0.2.2 does it). */
 static void account_dir(const char *acmetool_dir, const char *directory,
 			struct buf *path)
 {
@@ -20,10 +27,10 @@ static void account_dir(const char *acmetool_dir, const char *directory,
 
 	buf_setf(path, "%s/accounts/", acmetool_dir);
 	for (p = p ? p + 3 : directory; *p; p++) {
-		if (*p == '/')
-			buf_adds(path, "%2f");
-		else
+		if (is_plain(*p))
 			buf_addc(path, *p);
+		else
+			buf_addf(path, "%%%02x", (unsigned char)*p);
 	}
 }
 
