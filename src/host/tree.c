@@ -304,6 +304,22 @@ static void remove_all_new(const struct tree *t)
 	buf_free(&path);
 }
 
+/* Of a run that was killed, where nothing is written this time. */
+static void remove_leftovers(const struct tree *t)
+{
+	struct buf path = BUF_INIT;
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct tree_entry *e = &t->entries[i];
+
+		if (e->kind == TREE_DIR || has_new_file(e))
+			continue;
+		new_path(&path, e);
+		unlink(path.data);
+	}
+	buf_free(&path);
+}
+
 static int put_in_place(const struct tree_entry *e, struct buf *err)
 {
 	struct buf path = BUF_INIT;
@@ -325,6 +341,7 @@ int tree_commit(struct tree *t, struct buf *err)
 {
 	int ret = 0;
 
+	remove_leftovers(t);
 	for (size_t i = 0; i < t->count && ret == 0; i++)
 		if (t->entries[i].kind == TREE_DIR && t->entries[i].changed)
 			ret = make_dir(&t->entries[i], err);

@@ -133,6 +133,28 @@ static void test_full_disk(void)
 	buf_free(&err);
 }
 
+/* A run was killed before it put the new files in place, and what it wanted
+ * is wanted no more. */
+static void test_leftovers(void)
+{
+	struct tree t = TREE_INIT;
+	struct buf err = BUF_INIT;
+
+	file_replace(at("b.chatmail-new"), "half", 4, 0600, 0);
+	file_replace(at("c.chatmail-new"), "half", 4, 0600, 0);
+	file_replace(at("b"), "as it is", 8, 0644, 0);
+	tree_put(&t, at("b"), "as it is", 8, 0644, NULL, NULL);
+	tree_absent(&t, at("c"));
+	tap_ok(tree_compare(&t, false, &err) == 0, "nothing differs");
+	tap_ok(tree_commit(&t, &err) == 0 && holds("b", "as it is"),
+	       "a file stays");
+	tap_ok(access(at("b.chatmail-new"), F_OK) < 0 &&
+	       access(at("c.chatmail-new"), F_OK) < 0,
+	       "what a killed run has left is taken away");
+	tree_free(&t);
+	buf_free(&err);
+}
+
 static void test_replaced(void)
 {
 	struct tree t = TREE_INIT;
@@ -156,6 +178,7 @@ int main(void)
 	test_differences();
 	test_failures();
 	test_full_disk();
+	test_leftovers();
 	test_replaced();
 	return tap_done();
 }
