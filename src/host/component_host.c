@@ -153,6 +153,19 @@ static int check(struct plan *p, struct buf *err)
 	return check_ports(p, err);
 }
 
+/* ---- after a run that was killed --------------------------------------------- */
+
+/* Else no service would start again when its package is upgraded. */
+static int unblock(struct plan *p, struct buf *err)
+{
+	int ret = host_packages_unblock(err);
+
+	if (ret > 0)
+		plan_tell(p, "packages may start their services again, which "
+			  "a run that was interrupted had forbidden");
+	return ret < 0 ? -1 : 0;
+}
+
 /* ---- limits, log, names ----------------------------------------------------- */
 
 static void read_number(const char *path, uint64_t *n)
@@ -238,6 +251,7 @@ static const struct plan_file files[] = {
 
 const struct component component_host = {
 	.name = "host", .packages = packages, .users = users, .files = files,
-	.check = check, .prepare = set_watches, .configure = configure,
+	.check = check, .prepare = set_watches, .install = unblock,
+	.configure = configure,
 	.activate = apply_limits, .after = "",
 };
