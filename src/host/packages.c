@@ -66,6 +66,8 @@ static int run(const char *const *argv, const char *what, struct buf *err)
 	"-o", "Dpkg::Options::=--force-confdef", \
 	"-o", "Dpkg::Options::=--force-confold"
 
+static const char *const apt_update[] = { APT, "update", NULL };
+
 static bool is_installed(const char *name)
 {
 	struct buf said = BUF_INIT, err = BUF_INIT;
@@ -161,27 +163,47 @@ static int apt_get_names(const char *const *names, struct buf *err)
 	return run(argv, "apt-get install", err);
 }
 
+/* What an interrupted run has unpacked may need what it had not got to: then
+ * dpkg alone cannot go on, and apt, which waits for whom it finds at work,
+ * gets the rest. */
+static int finish_interrupted(struct buf *err)
+{
+	static const char *const configure[] = {
+		"env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "dpkg",
+		"--force-confdef", "--force-confold", "--configure", "-a",
+		NULL };
+	static const char *const complete[] = {
+		APT, "--fix-broken", "install", "--yes",
+		"--no-install-recommends", NULL };
+
+	if (run(configure, "dpkg --configure -a", err) == 0)
+		return 0;
+	buf_reset(err);
+	if (run(complete, "apt-get --fix-broken install", err) < 0) {
+		buf_reset(err);
+		if (run(apt_update, "apt-get update", err) < 0 ||
+		    run(complete, "apt-get --fix-broken install", err) < 0)
+			return -1;
+	}
+	return run(configure, "dpkg --configure -a", err);
+}
+
 /* Lists that are a day old may name versions that are gone by now; younger
  * ones too, so a failure is tried once more with new ones. */
 static int apt_try(const char *const *names, struct buf *err)
 {
-	static const char *const update[] = { APT, "update", NULL };
-	static const char *const repair[] = {
-		"env", "DEBIAN_FRONTEND=noninteractive", "dpkg",
-		"--force-confdef", "--force-confold", "--configure", "-a",
-		NULL };
 	bool fresh = lists_are_old();
 
-	if (run(repair, "dpkg --configure -a", err) < 0)
+	if (finish_interrupted(err) < 0)
 		return -1;
-	if (fresh && run(update, "apt-get update", err) < 0)
+	if (fresh && run(apt_update, "apt-get update", err) < 0)
 		return -1;
 	if (apt_get_names(names, err) == 0)
 		return 0;
 	if (fresh)
 		return -1;
 	buf_reset(err);
-	if (run(update, "apt-get update", err) < 0)
+	if (run(apt_update, "apt-get update", err) < 0)
 		return -1;
 	return apt_get_names(names, err);
 }
