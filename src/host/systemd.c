@@ -32,6 +32,8 @@ static int run(const char *const *argv, struct buf *out, struct buf *err)
 	if (code > 0) {
 		const char *said = str_trim(out->data);
 
+		if (strcmp(argv[0], "env") == 0)
+			argv += 2;
 		buf_setf(err, "%s %s: %s", argv[0], argv[1],
 			 *said ? said : "failed and said nothing");
 	}
@@ -112,7 +114,8 @@ static int systemd_states(const struct host_services *h,
 			  const char *const *names, size_t n,
 			  struct service_state *states, struct buf *err)
 {
-	const char *argv[NAMES_MAX + 8] = {
+	const char *argv[NAMES_MAX + 12] = {
+		"env", "TZ=UTC",
 		"systemctl", "show", "--no-pager", "--timestamp=unix",
 		"--property=" UNITSHOW_PROPERTIES, "--",
 	};
@@ -122,8 +125,8 @@ static int systemd_states(const struct host_services *h,
 	while (n > 0 && ret == 0) {
 		size_t some = n < NAMES_MAX ? n : NAMES_MAX;
 
-		memcpy(argv + 6, names, some * sizeof(*names));
-		argv[6 + some] = NULL;
+		memcpy(argv + 8, names, some * sizeof(*names));
+		argv[8 + some] = NULL;
 		buf_reset(&out);
 		ret = run(argv, &out, err);
 		if (ret == 0)

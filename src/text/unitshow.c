@@ -5,6 +5,50 @@
 
 #include "base/str.h"
 
+static unsigned digits(const char *p, unsigned n)
+{
+	unsigned value = 0;
+
+	while (n-- > 0)
+		value = 10 * value + (unsigned)(*p++ - '0');
+	return value;
+}
+
+/* Since 1970-01-01, by years that begin in March. */
+static uint64_t days_until(unsigned year, unsigned month, unsigned day)
+{
+	unsigned y = month < 3 ? year - 1 : year;
+	unsigned m = month < 3 ? month + 9 : month - 3;
+
+	return 365u * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 +
+	       day - 719469u;
+}
+
+/* "Wed 2026-11-25 18:15:16 UTC" */
+static int to_time(const char *value, uint64_t *out)
+{
+	static const char shape[] = "0000-00-00 00:00:00 UTC";
+	const char *p = value + strcspn(value, " ");
+	unsigned year, month, day;
+	size_t n = 0;
+
+	p += *p == ' ';
+	while (shape[n] && (shape[n] == '0' ? p[n] >= '0' && p[n] <= '9' :
+					      p[n] == shape[n]))
+		n++;
+	if (shape[n] || p[n])
+		return -1;
+	year = digits(p, 4);
+	month = digits(p + 5, 2);
+	day = digits(p + 8, 2);
+	if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31)
+		return -1;
+	*out = days_until(year, month, day) * 86400 +
+	       digits(p + 11, 2) * 3600 + digits(p + 14, 2) * 60 +
+	       digits(p + 17, 2);
+	return 0;
+}
+
 /* Numbers and times; "[not set]" and "n/a" are what systemd says for none. */
 static int to_number(const char *value, uint64_t *out)
 {
@@ -13,7 +57,7 @@ static int to_number(const char *value, uint64_t *out)
 	if (!*value || strcmp(value, "[not set]") == 0 ||
 	    strcmp(value, "n/a") == 0)
 		return 0;
-	return str_to_u64(value, out);
+	return to_time(value, out) == 0 ? 0 : str_to_u64(value, out);
 }
 
 static const struct {

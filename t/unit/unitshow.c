@@ -34,6 +34,20 @@ static const struct {
 	  "a=b      0 0 0 0 0 0 0;" },
 	{ "unset numbers", "Id=a\nNRestarts=[not set]\nLastTriggerUSec=n/a\n",
 	  "a      0 0 0 0 0 0 0;" },
+	{ "a timer that has elapsed: its date is never a number",
+	  "Id=a\nLastTriggerUSec=Wed 2026-11-25 18:15:16 UTC\n",
+	  "a      0 0 0 0 1795630516 0 0;" },
+	{ "a leap day, the first second",
+	  "Id=a\nLastTriggerUSec=Thu 2024-02-29 23:59:59 UTC\n"
+	  "ActiveEnterTimestamp=Thu 1970-01-01 00:00:00 UTC\n",
+	  "a      0 0 0 0 1709251199 0 0;" },
+	{ "a date of a zone that we do not know",
+	  "Id=a\nLastTriggerUSec=Wed 2026-11-25 18:15:16 CET\n",
+	  "LastTriggerUSec: expected a number, got \"Wed 2026-11-25 18:15:16 "
+	  "CET\"" },
+	{ "no such date", "Id=a\nLastTriggerUSec=Wed 2026-13-25 18:15:16 UTC\n",
+	  "LastTriggerUSec: expected a number, got \"Wed 2026-13-25 18:15:16 "
+	  "UTC\"" },
 	{ "a date for people", "Id=a\nActiveEnterTimestamp=Wed 2026-11-25\n",
 	  "ActiveEnterTimestamp: expected a number, got \"Wed 2026-11-25\"" },
 	{ "a negative number", "Id=a\nMainPID=-1\n",
