@@ -32,7 +32,8 @@ static bool is_news(const struct plan *p, struct work *w,
 	if (p->dry_run && e->kind != TREE_SEEN) {
 		is_there = e->kind != TREE_ABSENT;
 		return applied_add(&w->applied, e->path,
-				   is_there ? e->data : NULL, e->size);
+				   is_there ? e->data : NULL, e->size) ||
+		       e->changed;
 	}
 	is_there = file_read(e->path, FILE_MAX, &text) == 0;
 	ret = applied_add(&w->applied, e->path, is_there ? text.data : NULL,
@@ -188,6 +189,23 @@ static int apply_step(struct plan *p, const struct relay_service *service)
 	applied_free(&w.applied);
 	buf_free(&err);
 	return ret == 0 ? run_hooks(p, service->name) : -1;
+}
+
+int plan_forget_applied(const struct plan *p, struct buf *err)
+{
+	size_t count;
+	const struct relay_service *s = relay_services(&count);
+
+	for (size_t i = 0; i < p->tree.count; i++) {
+		const struct tree_entry *e = &p->tree.entries[i];
+
+		for (size_t k = 0; e->changed && k < count; k++)
+			if (concerns(p, &s[k], e) &&
+			    applied_forget(applied_dir, s[k].name, e->path,
+					   err) < 0)
+				return -1;
+	}
+	return 0;
 }
 
 /* Has a unit changed since it was last noted? */

@@ -5,6 +5,10 @@
 
 #include "host/plan.h"
 
+/* Before files are put in place: what a service has of one that changes is not
+ * what was noted, when somebody else changed it. Returns 0, or -1 with *err. */
+int plan_forget_applied(const struct plan *p, struct buf *err);
+
 /* One step for each service. What a service was last started with is noted
  * under /var/lib/chatmail/applied, so that a run that was interrupted between
  * files and services is made good by the next one. Returns 0, or -1 with the

@@ -68,21 +68,50 @@ int applied_add(struct applied *a, const char *name, const void *data,
 	return !has_line(&a->old, a->new.data + before, a->new.len - before);
 }
 
-int applied_write(const struct applied *a, const char *dir,
-		  const char *service, struct buf *err)
+static int write_note(const char *dir, const char *service,
+		      const struct buf *text, struct buf *err)
 {
 	struct buf path = BUF_INIT;
 	int ret = 0;
 
-	if (a->old.len == a->new.len &&
-	    memcmp(a->old.data, a->new.data, a->new.len) == 0)
-		return 0;
 	note_path(&path, dir, service);
 	if (file_mkdirs(dir, 0700) < 0 ||
-	    file_replace(path.data, a->new.data, a->new.len, 0600, 1) < 0) {
+	    file_replace(path.data, text->data, text->len, 0600, 1) < 0) {
 		buf_setf(err, "%s: %s", path.data, strerror(errno));
 		ret = -1;
 	}
 	buf_free(&path);
 	return ret;
+}
+
+int applied_forget(const char *dir, const char *service, const char *name,
+		   struct buf *err)
+{
+	struct applied a;
+	int ret = 0;
+
+	applied_read(&a, dir, service);
+	for (const char *p = a.old.data; *p;) {
+		size_t n = strcspn(p, "\n"), digest = strcspn(p, " \n");
+
+		n += p[n] == '\n';
+		if (strncmp(p + digest, " ", 1) != 0 ||
+		    strlen(name) + 2 != n - digest ||
+		    strncmp(p + digest + 1, name, strlen(name)) != 0)
+			buf_add(&a.new, p, n);
+		p += n;
+	}
+	if (a.new.len != a.old.len)
+		ret = write_note(dir, service, &a.new, err);
+	applied_free(&a);
+	return ret;
+}
+
+int applied_write(const struct applied *a, const char *dir,
+		  const char *service, struct buf *err)
+{
+	if (a->old.len == a->new.len &&
+	    memcmp(a->old.data, a->new.data, a->new.len) == 0)
+		return 0;
+	return write_note(dir, service, &a->new, err);
 }

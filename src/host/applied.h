@@ -19,6 +19,10 @@ void applied_free(struct applied *a);
  * others than noted, 0 when the same. NULL data: it is not there. */
 int applied_add(struct applied *a, const char *name, const void *data,
 		size_t n);
+/* Before what a name stands for is changed: it is not sure any more that the
+ * service has what was noted. Returns 0, or -1 with *err. */
+int applied_forget(const char *dir, const char *service, const char *name,
+		   struct buf *err);
 /* Returns 0, or -1 with *err. */
 int applied_write(const struct applied *a, const char *dir,
 		  const char *service, struct buf *err);

@@ -251,6 +251,8 @@ static int put_in_place(struct plan *p, struct buf *err)
 	    verify_all(p, err) < 0)
 		return -1;
 	tell_changes(p);
+	if (!p->dry_run && plan_forget_applied(p, err) < 0)
+		return -1;
 	if (!p->dry_run)
 		return tree_commit(&p->tree, err);
 	tree_diff(&p->tree, &p->diff);

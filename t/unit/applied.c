@@ -34,6 +34,16 @@ int main(void)
 	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1,
 	       "each service has its own note");
 	applied_free(&a);
+
+	tap_ok(applied_forget(dir, "nginx", "/etc/a", &err) == 0, "forgotten");
+	applied_read(&a, dir, "nginx");
+	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1,
+	       "what was forgotten is new");
+	tap_ok(applied_add(&a, "/etc/b", NULL, 0) == 0, "the rest is not");
+	applied_free(&a);
+	tap_ok(applied_forget(dir, "nginx", "/etc/a", &err) == 0 &&
+	       applied_forget(dir, "dovecot", "/etc/a", &err) == 0,
+	       "what nobody knows is forgotten");
 	tap_ok(applied_write(&a, "/dev/null/x", "nginx", &err) == 0 ||
 	       err.len > 0, "a failure has its reason");
 	buf_free(&err);
