@@ -191,8 +191,53 @@ static int apply_step(struct plan *p, const struct relay_service *service)
 	return ret == 0 ? run_hooks(p, service->name) : -1;
 }
 
+/* Of the settings that are in the file now, those that are going to change. */
+static int forget_settings(const struct plan *p, const struct layout *now,
+			   const struct relay_service *s, struct buf *err)
+{
+	const char *name = s->settings;
+	int ret = 0;
+
+	while (name && *name && ret == 0) {
+		size_t n = strcspn(name, " ");
+		char *copy = xstrndup(name, n);
+
+		if (strcmp(layout_need(now, copy),
+			   layout_need(&p->layout, copy)) != 0)
+			ret = applied_forget(applied_dir, s->name, copy, err);
+		free(copy);
+		name += n;
+		name += strspn(name, " ");
+	}
+	return ret;
+}
+
+/* With a chatmail.ini that is wrong no role has started. */
+static int forget_ini(const struct plan *p, struct buf *err)
+{
+	struct buf ignored = BUF_INIT, why = BUF_INIT;
+	struct relay *r = relay_load(layout_need(&p->layout, "ini_path"),
+				     &ignored, &why);
+	size_t count;
+	const struct relay_service *s = relay_services(&count);
+	struct layout now;
+	int ret = 0;
+
+	if (r) {
+		layout_init(&now, r);
+		for (size_t i = 0; i < count && ret == 0; i++)
+			ret = forget_settings(p, &now, &s[i], err);
+		layout_free(&now);
+	}
+	relay_free(r);
+	buf_free(&ignored);
+	buf_free(&why);
+	return ret;
+}
+
 int plan_forget_applied(const struct plan *p, struct buf *err)
 {
+	const char *ini = layout_need(&p->layout, "ini_path");
 	size_t count;
 	const struct relay_service *s = relay_services(&count);
 
@@ -204,6 +249,9 @@ int plan_forget_applied(const struct plan *p, struct buf *err)
 			    applied_forget(applied_dir, s[k].name, e->path,
 					   err) < 0)
 				return -1;
+		if (e->changed && strcmp(e->path, ini) == 0 &&
+		    forget_ini(p, err) < 0)
+			return -1;
 	}
 	return 0;
 }
