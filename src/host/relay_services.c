@@ -37,26 +37,15 @@ static bool with_mtail(const struct relay *r)
 	return *r->s.mtail_address;
 }
 
+/* What an earlier relay has ends just before what takes its place, or after
+ * the last that uses it, so that mail is taken meanwhile. */
 static const struct relay_service services[] = {
-	{ "opendkim", "signatures, before chatmail-dkim", RELAY_OLD,
-	  { "opendkim" } },
-	{ "filtermail-transport", "sending, before Postfix", RELAY_OLD,
-	  { "filtermail-transport" } },
-	{ "doveauth-dictproxy", "accounts, before doveauth", RELAY_OLD,
-	  { "doveauth-dictproxy" } },
-	{ "mta-sts-daemon", "TLS policies", RELAY_OLD, { "mta-sts-daemon" } },
-	{ "fcgiwrap", "new addresses, before chatmail-newemail", RELAY_OLD,
-	  { "fcgiwrap.socket", "fcgiwrap" } },
-	{ "acmetool-redirector", "certificates, before chatmail-acme",
-	  RELAY_OLD, { "acmetool-redirector" } },
-	{ "acmetool-reconcile", "certificates, before chatmail-acme",
-	  RELAY_OLD, { "acmetool-reconcile.timer" } },
-	{ "echobot", "the bot that echoes", RELAY_OLD, { "echobot" } },
-
 	{ "systemd-journald", "log", RELAY_FOREIGN, { "systemd-journald" },
 	  .restart_on = "/etc/systemd/journald.conf.d/60-chatmail.conf" },
 	{ "unbound", "names", RELAY_FOREIGN, { "unbound" },
 	  .restart_on = "/etc/unbound/" },
+	{ "doveauth-dictproxy", "accounts, before doveauth", RELAY_OLD,
+	  { "doveauth-dictproxy" } },
 	{ "doveauth", "accounts", RELAY_OURS, { "doveauth.socket", "doveauth" },
 	  .units = "doveauth.socket doveauth.service", .restart_on = OWN,
 	  .settings = SETTINGS_NAMES "max_load_1m min_available_memory "
@@ -71,6 +60,8 @@ static const struct relay_service services[] = {
 	  .restart_on = OWN,
 	  .settings = SETTINGS "notification_url turn_socket_path "
 		      "iroh_relay" },
+	{ "opendkim", "signatures, before chatmail-dkim", RELAY_OLD,
+	  { "opendkim" } },
 	{ "chatmail-dkim", "signatures", RELAY_OURS,
 	  { "chatmail-dkim.socket", "chatmail-dkim" },
 	  .units = "chatmail-dkim.socket chatmail-dkim.service",
@@ -113,8 +104,18 @@ static const struct relay_service services[] = {
 			"/etc/resolv.conf /etc/hosts",
 	  .reload_on = "{{ postfix_config_dir }}/ " CERTIFICATE,
 	  .other = "postfix@-" },
+	{ "filtermail-transport", "sending, before Postfix", RELAY_OLD,
+	  { "filtermail-transport" } },
+	{ "mta-sts-daemon", "TLS policies", RELAY_OLD, { "mta-sts-daemon" } },
+	{ "acmetool-redirector", "certificates, before chatmail-acme",
+	  RELAY_OLD, { "acmetool-redirector" } },
+	{ "acmetool-reconcile", "certificates, before chatmail-acme",
+	  RELAY_OLD, { "acmetool-reconcile.timer" } },
 	{ "nginx", "web pages", RELAY_FOREIGN, { "nginx" },
 	  .reload_on = "/etc/nginx/ " CERTIFICATE },
+	{ "fcgiwrap", "new addresses, before chatmail-newemail", RELAY_OLD,
+	  { "fcgiwrap.socket", "fcgiwrap" } },
+	{ "echobot", "the bot that echoes", RELAY_OLD, { "echobot" } },
 	{ "mtail", "figures from the log", RELAY_FOREIGN, { "mtail" },
 	  .units = "mtail.service", .restart_on = "/etc/mtail/",
 	  .is_wanted = with_mtail },

@@ -260,6 +260,26 @@ static void test_no_activation(const struct layout *l)
 	buf_free(&err);
 }
 
+/* No mail is refused for want of a service longer than it takes to start the
+ * one that follows. */
+static void test_order(void)
+{
+	static const struct {
+		const char *name, *follows;
+	} cases[] = {
+		{ "doveauth-dictproxy", "doveauth" },
+		{ "opendkim", "chatmail-dkim" },
+		{ "postfix", "filtermail-transport" },
+		{ "acmetool-reconcile", "nginx" },
+		{ "nginx", "fcgiwrap" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tap_ok(relay_service_find(cases[i].name) + 1 ==
+		       relay_service_find(cases[i].follows),
+		       "%s, and at once %s", cases[i].name, cases[i].follows);
+}
+
 int main(void)
 {
 	struct relay *r = relay_of("");
@@ -269,6 +289,7 @@ int main(void)
 	struct layout l;
 
 	test_files();
+	test_order();
 	layout_init(&l, r);
 	test_needs(&l);
 	test_todos(&l);
