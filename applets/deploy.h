@@ -28,6 +28,9 @@ struct deploy {
 	bool has_ended;		/* the last line was shown */
 };
 
+/* Where a run from another machine puts its files, on the host. */
+#define DEPLOY_PLACE "/var/lib/chatmail/deploy"
+
 /* Run the plan on this machine, or on d->host. Return the exit code. */
 int deploy_local(struct deploy *d);
 int deploy_remote(struct deploy *d);
@@ -42,6 +45,9 @@ void deploy_show_line(struct deploy *d, const char *line);
 /* A problem that ends the run; whole sentences. */
 void deploy_fail(struct deploy *d, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Remove from DEPLOY_PLACE what belongs to no run that lives. */
+void deploy_sweep(void);
 
 /* The program that a host gets: ourselves when we need no libraries, else the
  * static build beside us. Returns 0 with its path, or -1 with *err. */

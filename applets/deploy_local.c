@@ -154,6 +154,8 @@ int deploy_local(struct deploy *d)
 		deploy_fail(d, "%s", err.data);
 	} else if ((lock = take_lock(d)) >= 0) {
 		go_on_without_terminal();
+		if (!d->dry_run)
+			deploy_sweep();
 		ret = run_plan(d, d->website_only ? NULL : binary.data);
 		close(lock);
 	}

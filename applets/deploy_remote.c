@@ -14,7 +14,7 @@
 #include "host/remote.h"
 #include "text/tar.h"
 
-#define PLACE "/var/lib/chatmail/deploy"
+#define PLACE DEPLOY_PLACE
 #define INSTALLED "/usr/local/bin/chatmail"
 
 enum { BINARY_MAX = 256 * 1024 * 1024, PAGE_MAX = 64 * 1024 * 1024,
@@ -141,36 +141,22 @@ static int add_page(struct file_walk *w, const char *name,
 	return ret;
 }
 
-static int bring_files(struct remote *r, struct buf *err)
+/* What the host reads before it begins. */
+static int pack_files(const struct remote *r, struct buf *tar,
+		      struct buf *err)
 {
-	struct deploy *d = r->d;
+	const struct deploy *d = r->d;
 	struct bundle b = {
 		.walk = { .file = add_page, .size_max = PAGE_MAX },
 		.tar = BUF_INIT,
 	};
-	struct buf command = BUF_INIT;
 	int ret = tar_add_file(&b.tar, "chatmail.ini", 0600, d->ini_text.data,
 			       d->ini_text.len, err);
 
 	if (ret == 0 && d->www)
 		ret = file_walk(&b.walk, d->www, err);
 	tar_end(&b.tar);
-	buf_addf(&command, "umask 077; mkdir %s && tar -xf - -C %s", r->in,
-		 r->in);
-	r->command = (struct ssh_command) {
-		.command = command.data, .as_root = true,
-		.input = b.tar.data, .input_len = b.tar.len,
-	};
-	if (ret == 0)
-		ret = ssh_run(r->ssh, &r->command, err);
-	if (ret == 0 && r->command.exit_code != 0) {
-		buf_setf(err, "%s: the files cannot be put into %s: ",
-			 ssh_place(r->ssh), r->in);
-		ssh_add_status(err, &r->command);
-		ret = -1;
-	}
-	buf_free(&b.tar);
-	buf_free(&command);
+	*tar = b.tar;
 	return ret;
 }
 
@@ -202,6 +188,11 @@ static void add_command(const struct remote *r, struct buf *out)
 		{ d->website_only, "--website-only" },
 	};
 
+	/* one command, whose shell has the name of its directory all the time,
+	 * so that deploy_sweep() can tell what is left over */
+	buf_addf(out, "d=%s\n(umask 077; mkdir $d && tar -xf - -C $d) || "
+		 "{ echo \"the files cannot be put into $d\" >&2; rm -rf $d; "
+		 "exit 1; }\n", r->in);
 	buf_addf(out, "%s deploy --local --json --skip-dns-check",
 		 r->program);
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
@@ -217,20 +208,26 @@ static void add_command(const struct remote *r, struct buf *out)
 	else
 		buf_adds(out, "none");
 	/* goes on when the line is cut, and clears away after itself */
-	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; exit $code",
-		 r->in, r->in);
+	buf_addf(out, " %s/chatmail.ini\ncode=$?; rm -rf $d; exit $code",
+		 r->in);
 }
 
 static int run(struct remote *r, struct buf *err)
 {
-	struct buf command = BUF_INIT;
-	int ret;
+	struct buf command = BUF_INIT, tar = BUF_INIT;
+	int ret = pack_files(r, &tar, err);
 
 	add_command(r, &command);
 	r->command = (struct ssh_command) {
 		.command = command.data, .as_root = true,
+		.input = tar.data, .input_len = tar.len,
 		.on_stdout = on_stdout, .on_stderr = on_stderr,
 	};
+	if (ret < 0) {
+		buf_free(&command);
+		buf_free(&tar);
+		return -1;
+	}
 	ret = ssh_run(r->ssh, &r->command, err);
 	if (ret < 0)
 		buf_adds(err, "; what had begun there goes on to its end, and "
@@ -243,6 +240,7 @@ static int run(struct remote *r, struct buf *err)
 		ret = -1;
 	}
 	buf_free(&command);
+	buf_free(&tar);
 	return ret;
 }
 
@@ -261,8 +259,6 @@ int deploy_remote(struct deploy *d)
 	}
 	if (ret == 0)
 		ret = bring_program(&r, &err);
-	if (ret == 0)
-		ret = bring_files(&r, &err);
 	if (ret == 0)
 		ret = run(&r, &err);
 	if (ret < 0)
