@@ -14,7 +14,11 @@
 #include "host/ports.h"
 #include "host/systemd.h"
 
-enum { FREE_MB_MIN = 700, OS_MAX = 65536 };
+enum {
+	FREE_MB_MIN = 700,	/* to install all packages */
+	FREE_MB_AGAIN = 64,	/* where they are, to change files */
+	OS_MAX = 65536,
+};
 
 /* ---- is it fit? ------------------------------------------------------------- */
 
@@ -65,18 +69,25 @@ static int check_system(struct buf *err)
 	return ret;
 }
 
-static int check_disk(const char *path, struct buf *err)
+/* The program is put there after all packages. */
+static bool is_installed(const struct plan *p)
 {
+	return access(layout_need(&p->layout, "chatmail_bin"), X_OK) == 0;
+}
+
+static int check_disk(const struct plan *p, const char *path, struct buf *err)
+{
+	unsigned needed = is_installed(p) ? FREE_MB_AGAIN : FREE_MB_MIN;
 	struct statvfs fs;
 	unsigned long long mb;
 
 	if (statvfs(path, &fs) < 0)
 		return 0;
 	mb = (unsigned long long)fs.f_bavail * fs.f_frsize / (1024 * 1024);
-	if (mb >= FREE_MB_MIN)
+	if (mb >= needed)
 		return 0;
-	buf_setf(err, "%s has %llu MB left; %d MB are needed to install a "
-		 "relay", path, mb, FREE_MB_MIN);
+	buf_setf(err, "%s has %llu MB left; %u MB are needed to install a "
+		 "relay", path, mb, needed);
 	return -1;
 }
 
@@ -148,7 +159,7 @@ static int check(struct plan *p, struct buf *err)
 		buf_setf(err, "no package manager that is known here: apt is");
 		return -1;
 	}
-	if (check_disk("/", err) < 0 || check_disk("/var", err) < 0)
+	if (check_disk(p, "/", err) < 0 || check_disk(p, "/var", err) < 0)
 		return -1;
 	return check_ports(p, err);
 }
