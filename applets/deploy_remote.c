@@ -18,7 +18,7 @@
 #define INSTALLED "/usr/local/bin/chatmail"
 
 enum { BINARY_MAX = 256 * 1024 * 1024, PAGE_MAX = 64 * 1024 * 1024,
-       ANSWER_MAX = 4096 };
+       ANSWER_MAX = 4096, TEXT_MAX = 64 * 1024 * 1024 };
 
 struct remote {
 	struct deploy *d;
@@ -27,7 +27,9 @@ struct remote {
 	struct buf binary;	/* its bytes */
 	char sha256[65];
 	const char *program;	/* its path there */
+	bool has_brought;	/* it was not there before */
 	char in[64];		/* directory there for this run's files */
+	struct buf line;	/* what is there of a long one */
 };
 
 /* ---- the program ------------------------------------------------------------ */
@@ -112,6 +114,7 @@ static int bring_program(struct remote *r, struct buf *err)
 	if (ret == 0 && r->program != (const char *)INSTALLED &&
 	    !is_there(r, answer.data, PLACE "/chatmail")) {
 		ret = ssh_put(r->ssh, &f, err);
+		r->has_brought = true;
 		if (ret == 0 && r->d->verbose)
 			fprintf(stderr, "%s: %zu KB of program brought\n",
 				ssh_place(r->ssh), r->binary.len / 1024);
@@ -176,9 +179,17 @@ static int bring_files(struct remote *r, struct buf *err)
 
 /* ---- the run ---------------------------------------------------------------- */
 
+/* The last line of a dry run has all differences in it. */
 static void on_stdout(struct ssh_command *c, char *line, size_t n)
 {
-	deploy_show_line(container_of(c, struct remote, command)->d, line);
+	struct remote *r = container_of(c, struct remote, command);
+
+	if (r->line.len + n < TEXT_MAX)
+		buf_add(&r->line, line, n);
+	if (n >= SSH_LINE_MAX)
+		return;
+	deploy_show_line(r->d, r->line.data);
+	buf_reset(&r->line);
 }
 
 static void on_stderr(struct ssh_command *c, char *line, size_t n)
@@ -217,8 +228,13 @@ static void add_command(const struct remote *r, struct buf *out)
 	else
 		buf_adds(out, "none");
 	/* goes on when the line is cut, and clears away after itself */
-	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; exit $code",
-		 r->in, r->in);
+	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; ", r->in, r->in);
+	if (d->dry_run && r->has_brought)
+		buf_adds(out, "rm -f " PLACE "/chatmail; ");
+	else if (!d->dry_run)
+		buf_adds(out, "cmp -s " PLACE "/chatmail " INSTALLED
+			 " && rm " PLACE "/chatmail; ");
+	buf_adds(out, "rmdir -p " PLACE " 2>/dev/null; exit $code");
 }
 
 static int run(struct remote *r, struct buf *err)
@@ -248,7 +264,7 @@ static int run(struct remote *r, struct buf *err)
 
 int deploy_remote(struct deploy *d)
 {
-	struct remote r = { .d = d, .binary = BUF_INIT };
+	struct remote r = { .d = d, .binary = BUF_INIT, .line = BUF_INIT };
 	struct buf err = BUF_INIT;
 	char random[9];
 	int ret = load_binary(&r, &err);
@@ -269,6 +285,7 @@ int deploy_remote(struct deploy *d)
 		deploy_fail(d, "%s", err.data);
 	ssh_close(r.ssh);
 	buf_free(&r.binary);
+	buf_free(&r.line);
 	buf_free(&err);
 	return ret < 0 || r.command.exit_code != 0 ? EXIT_FAIL : EXIT_OK;
 }
