@@ -175,16 +175,36 @@ static int run_hooks(struct plan *p, const char *after)
 	return ret;
 }
 
+/* Does the relay not have it, and nothing is left of it? That is not worth a
+ * line. */
+static bool is_unknown(const struct plan *p, const struct relay_service *s)
+{
+	struct buf err = BUF_INIT;
+	unsigned todo = 1;
+
+	if (relay_service_is_wanted(s, p->relay) ||
+	    relay_service_todo(s, &p->layout, p->services, 0, &todo, &err) < 0)
+		todo = 1;
+	buf_free(&err);
+	return todo == 0;
+}
+
 /* Looked at when its turn comes: what ran before may have changed its files. */
 static int apply_step(struct plan *p, const struct relay_service *service)
 {
 	struct work w = { .s = service };
 	struct buf err = BUF_INIT;
-	struct step s = step_begin(p, PLAN_ACTIVATE, service->name);
+	struct step s;
 	int ret;
 
 	look(p, &w);
-	ret = step_end(&s, apply(p, &w, &err), &err);
+	if (is_unknown(p, service) && (p->dry_run ||
+	    applied_write(&w.applied, applied_dir, service->name, &err) == 0)) {
+		ret = 0;
+	} else {
+		s = step_begin(p, PLAN_ACTIVATE, service->name);
+		ret = step_end(&s, apply(p, &w, &err), &err);
+	}
 	applied_free(&w.applied);
 	buf_free(&err);
 	return ret == 0 ? run_hooks(p, service->name) : -1;
