@@ -149,6 +149,9 @@ static int apply(struct plan *p, struct work *w, struct buf *err)
 		plan_tell(p, "%s", words.data);
 	}
 	if (todo && !p->dry_run)
+		ret = applied_forget(&w->applied, applied_dir, w->s->name,
+				     err);
+	if (todo && !p->dry_run && ret == 0)
 		ret = relay_service_do(w->s, p->services, todo, err);
 	if (ret == 0 && !p->dry_run)
 		ret = applied_write(&w->applied, applied_dir, w->s->name, err);
@@ -227,6 +230,25 @@ static bool has_new_units(const struct plan *p, const struct relay_service *s)
 	return ret;
 }
 
+/* The manager has the new ones then, even if this run does not come to its end
+ * and the next one brings the old ones back. */
+static int forget_units(const struct plan *p,
+			const struct relay_service *services, size_t count,
+			struct buf *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < count && ret == 0; i++) {
+		struct applied a = { .old = BUF_INIT, .new = BUF_INIT };
+
+		if (has_new_units(p, &services[i]))
+			ret = applied_forget(&a, applied_dir,
+					     services[i].name, err);
+		applied_free(&a);
+	}
+	return ret;
+}
+
 static int reload_units(struct plan *p, const struct relay_service *services,
 			size_t count)
 {
@@ -240,8 +262,10 @@ static int reload_units(struct plan *p, const struct relay_service *services,
 	if (needed && !p->dry_run) {
 		s = step_begin(p, PLAN_ACTIVATE, "units");
 		plan_tell(p, "read again");
-		ret = step_end(&s, p->services->daemon_reload(p->services,
-							      &err), &err);
+		ret = forget_units(p, services, count, &err);
+		if (ret == 0)
+			ret = p->services->daemon_reload(p->services, &err);
+		step_end(&s, ret, &err);
 	}
 	buf_free(&err);
 	return ret;

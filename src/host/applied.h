@@ -19,6 +19,11 @@ void applied_free(struct applied *a);
  * others than noted, 0 when the same. NULL data: it is not there. */
 int applied_add(struct applied *a, const char *name, const void *data,
 		size_t n);
+/* The note goes, before the service is touched: until applied_write() it is not
+ * known what it runs with, and after an interruption everything is news. Returns
+ * 0, or -1 with *err. */
+int applied_forget(struct applied *a, const char *dir, const char *service,
+		   struct buf *err);
 /* Returns 0, or -1 with *err. */
 int applied_write(const struct applied *a, const char *dir,
 		  const char *service, struct buf *err);

@@ -30,6 +30,15 @@ int main(void)
 	applied_read(&a, dir, "nginx");
 	tap_ok(applied_add(&a, "/etc/a", "2", 1) == 1, "other contents");
 	applied_free(&a);
+	applied_read(&a, dir, "nginx");
+	tap_ok(applied_forget(&a, dir, "nginx", &err) == 0, "forgotten");
+	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1, "then all is new");
+	tap_ok(applied_forget(&a, dir, "nginx", &err) == 0, "once more");
+	applied_free(&a);
+	applied_read(&a, dir, "nginx");
+	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1, "on disk as well");
+	tap_ok(applied_write(&a, dir, "nginx", &err) == 0, "written again");
+	applied_free(&a);
 	applied_read(&a, dir, "dovecot");
 	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1,
 	       "each service has its own note");
