@@ -192,10 +192,13 @@ static void on_stdout(struct ssh_command *c, char *line, size_t n)
 	buf_reset(&r->line);
 }
 
+/* What it has to say of chatmail.ini was said here before. */
 static void on_stderr(struct ssh_command *c, char *line, size_t n)
 {
 	struct buf safe = BUF_INIT;
 
+	if (strstr(line, container_of(c, struct remote, command)->in))
+		return;
 	buf_add_printable(&safe, line, n);
 	fprintf(stderr, "%s\n", safe.data);
 	buf_free(&safe);
@@ -213,8 +216,9 @@ static void add_command(const struct remote *r, struct buf *out)
 		{ d->website_only, "--website-only" },
 	};
 
-	buf_addf(out, "%s deploy --local --json --skip-dns-check",
-		 r->program);
+	/* a run that ends just now has installed it and taken the copy away */
+	buf_addf(out, "p=%s; [ -x $p ] || p=" INSTALLED "; $p deploy --local "
+		 "--json --skip-dns-check", r->program);
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
 		if (flags[i].is_set)
 			buf_addf(out, " %s", flags[i].option);
@@ -231,10 +235,12 @@ static void add_command(const struct remote *r, struct buf *out)
 	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; ", r->in, r->in);
 	if (d->dry_run && r->has_brought)
 		buf_adds(out, "rm -f " PLACE "/chatmail; ");
-	else if (!d->dry_run)
+	if (d->dry_run)
+		buf_adds(out, "rmdir -p " PLACE " 2>/dev/null; ");
+	else
 		buf_adds(out, "cmp -s " PLACE "/chatmail " INSTALLED
-			 " && rm " PLACE "/chatmail; ");
-	buf_adds(out, "rmdir -p " PLACE " 2>/dev/null; exit $code");
+			 " && rm -f " PLACE "/chatmail; ");
+	buf_adds(out, "exit $code");
 }
 
 static int run(struct remote *r, struct buf *err)
