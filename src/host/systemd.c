@@ -32,6 +32,8 @@ static int run(const char *const *argv, struct buf *out, struct buf *err)
 	if (code > 0) {
 		const char *said = str_trim(out->data);
 
+		while (strcmp(*argv, "env") == 0 || strchr(*argv, '='))
+			argv++;
 		buf_setf(err, "%s %s: %s", argv[0], argv[1],
 			 *said ? said : "failed and said nothing");
 	}
@@ -112,8 +114,9 @@ static int systemd_states(const struct host_services *h,
 			  const char *const *names, size_t n,
 			  struct service_state *states, struct buf *err)
 {
-	const char *argv[NAMES_MAX + 8] = {
-		"systemctl", "show", "--no-pager", "--timestamp=unix",
+	const char *argv[NAMES_MAX + 12] = {
+		"env", "TZ=UTC", "LC_ALL=C", "systemctl", "show",
+		"--no-pager", "--timestamp=unix",
 		"--property=" UNITSHOW_PROPERTIES, "--",
 	};
 	struct buf out = BUF_INIT;
@@ -122,8 +125,8 @@ static int systemd_states(const struct host_services *h,
 	while (n > 0 && ret == 0) {
 		size_t some = n < NAMES_MAX ? n : NAMES_MAX;
 
-		memcpy(argv + 6, names, some * sizeof(*names));
-		argv[6 + some] = NULL;
+		memcpy(argv + 9, names, some * sizeof(*names));
+		argv[9 + some] = NULL;
 		buf_reset(&out);
 		ret = run(argv, &out, err);
 		if (ret == 0)

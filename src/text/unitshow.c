@@ -1,13 +1,41 @@
 #include "text/unitshow.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 
+/* Days from 1970-01-01 to a day of the Gregorian calendar, whose years begin in
+ * March here, so that the leap day is their last. */
+static uint64_t days(unsigned year, unsigned month, unsigned day)
+{
+	unsigned y = year - (month < 3), m = (month + 9) % 12;
+
+	return y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day -
+	       1 - 719468;
+}
+
+/* "Wed 2026-11-25 18:24:15 UTC": systemd 252 prints LastTriggerUSec so, whatever
+ * was asked for. */
+static int to_time(const char *value, uint64_t *out)
+{
+	unsigned y, mon, d, h, min, s;
+	int end = 0;
+
+	if (sscanf(value, "%*3[A-Za-z] %4u-%2u-%2u %2u:%2u:%2u UTC%n", &y,
+		   &mon, &d, &h, &min, &s, &end) != 6 || !end || value[end] ||
+	    y < 1970 || y > 9999 || mon < 1 || mon > 12 || d < 1 || d > 31)
+		return -1;
+	*out = ((days(y, mon, d) * 24 + h) * 60 + min) * 60 + s;
+	return 0;
+}
+
 /* Numbers and times; "[not set]" and "n/a" are what systemd says for none. */
 static int to_number(const char *value, uint64_t *out)
 {
+	if (*value >= 'A' && *value <= 'Z')
+		return to_time(value, out);
 	if (*value == '@')
 		value++;
 	if (!*value || strcmp(value, "[not set]") == 0 ||

@@ -9,7 +9,8 @@
 #include "base/buf.h"
 
 /* The properties that are read here, for systemctl's -p; their order does not
- * matter. Times are understood as --timestamp=unix prints them. */
+ * matter. Times are understood as --timestamp=unix prints them, and as systemd
+ * prints some in spite of that when TZ is UTC. */
 #define UNITSHOW_PROPERTIES "Id,LoadState,ActiveState,SubState,UnitFileState," \
 	"Result,MainPID,NRestarts,ActiveEnterTimestamp," \
 	"InactiveEnterTimestamp,LastTriggerUSec,ExecMainStartTimestamp," \
