@@ -28,6 +28,7 @@ struct remote {
 	char sha256[65];
 	const char *program;	/* its path there */
 	bool has_brought;	/* it was not there before */
+	bool is_new;		/* nor was its directory */
 	char in[64];		/* directory there for this run's files */
 	struct buf line;	/* what is there of a long one */
 };
@@ -61,11 +62,13 @@ static int load_binary(struct remote *r, struct buf *err)
 	return ret;
 }
 
-/* Lines "MACHINE" and "SHA256  PATH" of what is there already. */
+/* Lines "MACHINE", "new" if we never were there, and "SHA256  PATH" of what is
+ * there already. */
 static int look(struct remote *r, struct buf *answer, struct buf *err)
 {
 	static const char command[] =
-		"uname -m; umask 077; mkdir -p " PLACE " && "
+		"uname -m; [ -d " PLACE " ] || echo new; "
+		"umask 077; mkdir -p " PLACE " && "
 		"{ sha256sum " PLACE "/chatmail " INSTALLED " 2>/dev/null || "
 		"true; }";
 
@@ -109,6 +112,7 @@ static int bring_program(struct remote *r, struct buf *err)
 
 	if (ret == 0)
 		ret = check_machine(r, answer.data, err);
+	r->is_new = strstr(answer.data, "\nnew\n") != NULL;
 	r->program = is_there(r, answer.data, INSTALLED) ? INSTALLED :
 		PLACE "/chatmail";
 	if (ret == 0 && r->program != (const char *)INSTALLED &&
@@ -235,9 +239,9 @@ static void add_command(const struct remote *r, struct buf *out)
 	buf_addf(out, " %s/chatmail.ini; code=$?; rm -rf %s; ", r->in, r->in);
 	if (d->dry_run && r->has_brought)
 		buf_adds(out, "rm -f " PLACE "/chatmail; ");
-	if (d->dry_run)
+	if (d->dry_run && r->is_new)
 		buf_adds(out, "rmdir -p " PLACE " 2>/dev/null; ");
-	else
+	if (!d->dry_run)
 		buf_adds(out, "cmp -s " PLACE "/chatmail " INSTALLED
 			 " && rm -f " PLACE "/chatmail; ");
 	buf_adds(out, "exit $code");
