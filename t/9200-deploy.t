@@ -178,6 +178,20 @@ def test_status(op, host):
             "units of ours are exposed to 2.0 at most")
 
 
+def test_timer(op, host):
+    """As after the first night."""
+    drop = "/etc/systemd/system/chatmail-expire.timer.d/x.conf"
+    host.put(drop, "[Timer]\nOnActiveSec=0\n")
+    host.run("systemctl daemon-reload; systemctl restart chatmail-expire.timer")
+    code = host.run("for i in $(seq 100); do systemctl show --value -p "
+                    "LastTriggerUSec chatmail-expire.timer | grep . && exit; "
+                    "sleep .1; done; exit 1")[0]
+    tap.is_(code, 0, "a timer has run its job")
+    host.run("rm -r %s; systemctl daemon-reload" % os.path.dirname(drop))
+    code, out, err = op.chatmail("status", "--ssh-host", host.address)
+    tap.is_((code, err), (0, ""), "chatmail status knows when")
+
+
 # ---- the second run, and others -------------------------------------------------------
 
 def nothing_to_do(op, host, name, *args):
@@ -358,9 +372,9 @@ def test_terminal(op, host):
 
 
 TESTS = [test_dry_run, test_deploy, test_pages, test_chat, test_status,
-         test_again, test_settings, test_website_only, test_disable_mail,
-         test_stages, test_dry_run_again, test_local, test_cmdeploy,
-         test_terminal, test_users]
+         test_timer, test_again, test_settings, test_website_only,
+         test_disable_mail, test_stages, test_dry_run_again, test_local,
+         test_cmdeploy, test_terminal, test_users]
 
 
 def main():

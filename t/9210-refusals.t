@@ -262,11 +262,11 @@ CHECKERS = [
      "Number too large"),
     ("mv /etc/nginx/mime.types /root; mkdir /etc/nginx/mime.types",
      {"max_message_size": "22M"}, "nginx", "mime.types"),
-    ("touch /var/lib/postfix/strange", {"max_message_size": "23M"}, "postfix",
-     "warning: not owned by postfix: /var/lib/postfix/"),
+    ("groupmod -n other postdrop", {"max_message_size": "23M"}, "postfix",
+     "unknown group name: postdrop"),
 ]
 UNDO = "[ ! -d /etc/nginx/mime.types ] || { rmdir /etc/nginx/mime.types; " \
-    "mv /root/mime.types /etc/nginx; }; rm -f /var/lib/postfix/strange"
+    "mv /root/mime.types /etc/nginx; }; groupmod -n postdrop other"
 
 
 def test_checkers(op, host):
