@@ -199,6 +199,7 @@ DEFINE_APPLET(deploy) {
 "  --dns-server A     name server for that, ADDRESS[:PORT]\n"
 "  --verbose          more about the connection\n"
 "  --json             one JSON object a line, a step each\n"
+"  --config INI       the same as INI\n"
 "\n"
 "Everything is checked before anything is touched, and configurations by the\n"
 "programs that will read them. A run that was interrupted is completed by the\n"

@@ -60,8 +60,9 @@ int deploy_find_binary(struct buf *path, struct buf *err)
 		return -1;
 	}
 	self[n] = '\0';
-	if (is_static(self)) {
-		buf_adds(path, self);
+	/* by this name it is there even when it was deleted meanwhile */
+	if (is_static("/proc/self/exe")) {
+		buf_adds(path, "/proc/self/exe");
 		return 0;
 	}
 	*strrchr(self, '/') = '\0';

@@ -18,7 +18,7 @@
 #define INSTALLED "/usr/local/bin/chatmail"
 
 enum { BINARY_MAX = 256 * 1024 * 1024, PAGE_MAX = 64 * 1024 * 1024,
-       ANSWER_MAX = 4096 };
+       ANSWER_MAX = 4096, TEXT_MAX = 64 * 1024 * 1024 };
 
 struct remote {
 	struct deploy *d;
@@ -27,7 +27,10 @@ struct remote {
 	struct buf binary;	/* its bytes */
 	char sha256[65];
 	const char *program;	/* its path there */
+	bool has_brought;	/* it was not there before */
+	bool is_new;		/* nor was its directory */
 	char in[64];		/* directory there for this run's files */
+	struct buf line;	/* what is there of a long one */
 };
 
 /* ---- the program ------------------------------------------------------------ */
@@ -59,11 +62,13 @@ static int load_binary(struct remote *r, struct buf *err)
 	return ret;
 }
 
-/* Lines "MACHINE" and "SHA256  PATH" of what is there already. */
+/* Lines "MACHINE", "new" if we never were there, and "SHA256  PATH" of what is
+ * there already. */
 static int look(struct remote *r, struct buf *answer, struct buf *err)
 {
 	static const char command[] =
-		"uname -m; umask 077; mkdir -p " PLACE " && "
+		"uname -m; [ -d " PLACE " ] || echo new; "
+		"umask 077; mkdir -p " PLACE " && "
 		"{ sha256sum " PLACE "/chatmail " INSTALLED " 2>/dev/null || "
 		"true; }";
 
@@ -107,11 +112,13 @@ static int bring_program(struct remote *r, struct buf *err)
 
 	if (ret == 0)
 		ret = check_machine(r, answer.data, err);
+	r->is_new = strstr(answer.data, "\nnew\n") != NULL;
 	r->program = is_there(r, answer.data, INSTALLED) ? INSTALLED :
 		PLACE "/chatmail";
 	if (ret == 0 && r->program != (const char *)INSTALLED &&
 	    !is_there(r, answer.data, PLACE "/chatmail")) {
 		ret = ssh_put(r->ssh, &f, err);
+		r->has_brought = true;
 		if (ret == 0 && r->d->verbose)
 			fprintf(stderr, "%s: %zu KB of program brought\n",
 				ssh_place(r->ssh), r->binary.len / 1024);
@@ -162,15 +169,26 @@ static int pack_files(const struct remote *r, struct buf *tar,
 
 /* ---- the run ---------------------------------------------------------------- */
 
+/* The last line of a dry run has all differences in it. */
 static void on_stdout(struct ssh_command *c, char *line, size_t n)
 {
-	deploy_show_line(container_of(c, struct remote, command)->d, line);
+	struct remote *r = container_of(c, struct remote, command);
+
+	if (r->line.len + n < TEXT_MAX)
+		buf_add(&r->line, line, n);
+	if (n >= SSH_LINE_MAX)
+		return;
+	deploy_show_line(r->d, r->line.data);
+	buf_reset(&r->line);
 }
 
+/* What it has to say of chatmail.ini was said here before. */
 static void on_stderr(struct ssh_command *c, char *line, size_t n)
 {
 	struct buf safe = BUF_INIT;
 
+	if (strstr(line, container_of(c, struct remote, command)->in))
+		return;
 	buf_add_printable(&safe, line, n);
 	fprintf(stderr, "%s\n", safe.data);
 	buf_free(&safe);
@@ -193,8 +211,9 @@ static void add_command(const struct remote *r, struct buf *out)
 	buf_addf(out, "d=%s\n(umask 077; mkdir $d && tar -xf - -C $d) || "
 		 "{ echo \"the files cannot be put into $d\" >&2; rm -rf $d; "
 		 "exit 1; }\n", r->in);
-	buf_addf(out, "%s deploy --local --json --skip-dns-check",
-		 r->program);
+	/* a run that ends just now has installed it and taken the copy away */
+	buf_addf(out, "p=%s; [ -x $p ] || p=" INSTALLED "; $p deploy --local "
+		 "--json --skip-dns-check", r->program);
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
 		if (flags[i].is_set)
 			buf_addf(out, " %s", flags[i].option);
@@ -208,8 +227,15 @@ static void add_command(const struct remote *r, struct buf *out)
 	else
 		buf_adds(out, "none");
 	/* goes on when the line is cut, and clears away after itself */
-	buf_addf(out, " %s/chatmail.ini\ncode=$?; rm -rf $d; exit $code",
-		 r->in);
+	buf_addf(out, " %s/chatmail.ini\ncode=$?; rm -rf $d; ", r->in);
+	if (d->dry_run && r->has_brought)
+		buf_adds(out, "rm -f " PLACE "/chatmail; ");
+	if (d->dry_run && r->is_new)
+		buf_adds(out, "rmdir -p " PLACE " 2>/dev/null; ");
+	if (!d->dry_run)
+		buf_adds(out, "cmp -s " PLACE "/chatmail " INSTALLED
+			 " && rm -f " PLACE "/chatmail; ");
+	buf_adds(out, "exit $code");
 }
 
 static int run(struct remote *r, struct buf *err)
@@ -246,7 +272,7 @@ static int run(struct remote *r, struct buf *err)
 
 int deploy_remote(struct deploy *d)
 {
-	struct remote r = { .d = d, .binary = BUF_INIT };
+	struct remote r = { .d = d, .binary = BUF_INIT, .line = BUF_INIT };
 	struct buf err = BUF_INIT;
 	char random[9];
 	int ret = load_binary(&r, &err);
@@ -265,6 +291,7 @@ int deploy_remote(struct deploy *d)
 		deploy_fail(d, "%s", err.data);
 	ssh_close(r.ssh);
 	buf_free(&r.binary);
+	buf_free(&r.line);
 	buf_free(&err);
 	return ret < 0 || r.command.exit_code != 0 ? EXIT_FAIL : EXIT_OK;
 }

@@ -109,10 +109,11 @@ static int show_somewhere(const char *ini, const char *host,
 static int status_main(int argc, char **argv)
 {
 	bool json = false, local = false;
-	const char *host = NULL, *identity = NULL;
+	const char *host = NULL, *identity = NULL, *config = NULL;
 	const struct opt opts[] = {
 		{ "json", NULL, &json }, { "local", NULL, &local },
-		{ "ssh-host", &host, NULL }, { "i", &identity, NULL }, { 0 },
+		{ "ssh-host", &host, NULL }, { "i", &identity, NULL },
+		{ "config", &config, NULL }, { 0 },
 	};
 	struct buf err = BUF_INIT;
 	int ret;
@@ -122,8 +123,9 @@ static int status_main(int argc, char **argv)
 		ret = applet_usage(&applet_status, "%s", argc < 0 ? err.data :
 				   "at most one INI is needed");
 	else
-		ret = show_somewhere(argv[1], local ? "localhost" : host,
-				     identity, json);
+		ret = show_somewhere(argc == 2 ? argv[1] : config,
+				     local ? "localhost" : host, identity,
+				     json);
 	buf_free(&err);
 	return ret;
 }
@@ -143,6 +145,7 @@ DEFINE_APPLET(status) {
 "            same. Default: this machine if it is a relay, else root at\n"
 "            mail_domain; -i FILE is the private key to log in with\n"
 "  --local   of this machine, as --ssh-host localhost\n"
+"  --config INI      the same as INI\n"
 "\n"
 "INI defaults to $CHATMAIL_INI, else ./chatmail.ini, else\n"
 "/etc/chatmail/chatmail.ini. Colours are for terminals, unless NO_COLOR is set.\n"

@@ -202,8 +202,10 @@ static int run(const char *ini, unsigned port)
 
 static int webdev_main(int argc, char **argv)
 {
-	const char *text = "0";
-	const struct opt opts[] = { { "port", &text, NULL }, { 0 } };
+	const char *text = "0", *config = NULL;
+	const struct opt opts[] = {
+		{ "port", &text, NULL }, { "config", &config, NULL }, { 0 },
+	};
 	struct buf err = BUF_INIT;
 	uint64_t port;
 	int ret;
@@ -216,7 +218,8 @@ static int webdev_main(int argc, char **argv)
 		ret = applet_usage(&applet_webdev, "--port: expected a port "
 				   "from 1 to 65535, got \"%s\"", text);
 	else
-		ret = run(relay_ini_path(argv[1], true), (unsigned)port);
+		ret = run(relay_ini_path(argc == 2 ? argv[1] : config, true),
+			  (unsigned)port);
 	buf_free(&err);
 	return ret;
 }
@@ -231,7 +234,8 @@ DEFINE_APPLET(webdev) {
 "once. A mistake is shown in the page, with its file and line, until it is\n"
 "mended. Ctrl-C ends it, and removes what was built.\n"
 "\n"
-"  --port N   listen there; default is the first free port from 8000 on\n"
+"  --port N       listen there; default is the first free port from 8000 on\n"
+"  --config INI   the same as INI\n"
 "\n"
 "The sources are those in www_folder of chatmail.ini; without it those in ./www\n"
 "if it has an index.md, as a checkout of this program has; else the pages in the\n"

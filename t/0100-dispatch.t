@@ -96,17 +96,34 @@ def test_unknown():
         tap.like(err, '"%s"' % args[-1].strip(), "by its name")
 
 
+def test_cmdeploy(program, directory):
+    """The operator's commands under the name that they used to have."""
+    ini = os.path.join(directory, "cmdeploy.ini")
+    tap.is_(run(program=program), run(), "cmdeploy: the overview")
+    tap.is_(run("run", "--help", program=program), run("help", "deploy"),
+            "cmdeploy run is chatmail deploy")
+    code, _, err = run("init", "--config", ini, "chat.example.org",
+                       program=program)
+    tap.is_((code, err, os.path.exists(ini)), (OK, "", True), "cmdeploy init")
+    for name in "run", "dns", "status", "webdev":
+        code, out, err = run(name, "--config", ini + ".none", program=program)
+        tap.is_((code, out), (FAIL, ""), "cmdeploy %s --config" % name)
+        tap.like(err, ini + ".none: No such file", "names the file")
+
+
 def test_install(names, directory):
     bin = os.path.join(directory, "bin")
     os.mkdir(bin)
     tap.is_(run("--install", bin), (OK, "", ""), "--install")
-    tap.is_(sorted(os.listdir(bin)), sorted(names), "makes all names")
+    tap.is_(sorted(os.listdir(bin)), sorted(names + ["cmdeploy"]),
+            "makes all names")
     tap.is_([n for n in names
              if os.path.realpath(os.path.join(bin, n)) !=
              os.path.realpath(CHATMAIL)], [], "links to the program")
     tap.is_([n for n in names
              if run("--help", program=os.path.join(bin, n)) !=
              run("help", n)], [], "each starts its personality")
+    test_cmdeploy(os.path.join(bin, "cmdeploy"), directory)
     os.remove(os.path.join(bin, "init"))
     os.symlink("/nowhere", os.path.join(bin, "init"))
     tap.is_(run("--install", bin), (OK, "", ""), "--install again")

@@ -150,6 +150,9 @@ static int apply(struct plan *p, struct work *w, struct buf *err)
 		plan_tell(p, "%s", words.data);
 	}
 	if (todo && !p->dry_run)
+		ret = applied_forget_all(&w->applied, applied_dir,
+					 w->s->name, err);
+	if (todo && !p->dry_run && ret == 0)
 		ret = relay_service_do(w->s, p->services, todo, err);
 	if (ret == 0 && !p->dry_run)
 		ret = applied_write(&w->applied, applied_dir, w->s->name, err);
@@ -176,16 +179,36 @@ static int run_hooks(struct plan *p, const char *after)
 	return ret;
 }
 
+/* Does the relay not have it, and nothing is left of it? That is not worth a
+ * line. */
+static bool is_unknown(const struct plan *p, const struct relay_service *s)
+{
+	struct buf err = BUF_INIT;
+	unsigned todo = 1;
+
+	if (relay_service_is_wanted(s, p->relay) ||
+	    relay_service_todo(s, &p->layout, p->services, 0, &todo, &err) < 0)
+		todo = 1;
+	buf_free(&err);
+	return todo == 0;
+}
+
 /* Looked at when its turn comes: what ran before may have changed its files. */
 static int apply_step(struct plan *p, const struct relay_service *service)
 {
 	struct work w = { .s = service };
 	struct buf err = BUF_INIT;
-	struct step s = step_begin(p, PLAN_ACTIVATE, service->name);
+	struct step s;
 	int ret;
 
 	look(p, &w);
-	ret = step_end(&s, apply(p, &w, &err), &err);
+	if (is_unknown(p, service) && (p->dry_run ||
+	    applied_write(&w.applied, applied_dir, service->name, &err) == 0)) {
+		ret = 0;
+	} else {
+		s = step_begin(p, PLAN_ACTIVATE, service->name);
+		ret = step_end(&s, apply(p, &w, &err), &err);
+	}
 	applied_free(&w.applied);
 	buf_free(&err);
 	return ret == 0 ? run_hooks(p, service->name) : -1;
@@ -273,6 +296,25 @@ static bool has_new_units(const struct plan *p, const struct relay_service *s)
 	return ret;
 }
 
+/* The manager has the new ones then, even if this run does not come to its end
+ * and the next one brings the old ones back. */
+static int forget_units(const struct plan *p,
+			const struct relay_service *services, size_t count,
+			struct buf *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < count && ret == 0; i++) {
+		struct applied a = { .old = BUF_INIT, .new = BUF_INIT };
+
+		if (has_new_units(p, &services[i]))
+			ret = applied_forget_all(&a, applied_dir,
+						 services[i].name, err);
+		applied_free(&a);
+	}
+	return ret;
+}
+
 static int reload_units(struct plan *p, const struct relay_service *services,
 			size_t count)
 {
@@ -286,8 +328,10 @@ static int reload_units(struct plan *p, const struct relay_service *services,
 	if (needed && !p->dry_run) {
 		s = step_begin(p, PLAN_ACTIVATE, "units");
 		plan_tell(p, "read again");
-		ret = step_end(&s, p->services->daemon_reload(p->services,
-							      &err), &err);
+		ret = forget_units(p, services, count, &err);
+		if (ret == 0)
+			ret = p->services->daemon_reload(p->services, &err);
+		step_end(&s, ret, &err);
 	}
 	buf_free(&err);
 	return ret;

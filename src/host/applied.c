@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -66,6 +67,22 @@ int applied_add(struct applied *a, const char *name, const void *data,
 	add_fingerprint(&a->new, data, n);
 	buf_addf(&a->new, " %s\n", name);
 	return !has_line(&a->old, a->new.data + before, a->new.len - before);
+}
+
+int applied_forget_all(struct applied *a, const char *dir,
+		       const char *service, struct buf *err)
+{
+	struct buf path = BUF_INIT;
+	int ret = 0;
+
+	note_path(&path, dir, service);
+	if (unlink(path.data) < 0 && errno != ENOENT) {
+		buf_setf(err, "%s: %s", path.data, strerror(errno));
+		ret = -1;
+	}
+	buf_reset(&a->old);
+	buf_free(&path);
+	return ret;
 }
 
 static int write_note(const char *dir, const char *service,

@@ -23,6 +23,11 @@ int applied_add(struct applied *a, const char *name, const void *data,
  * service has what was noted. Returns 0, or -1 with *err. */
 int applied_forget(const char *dir, const char *service, const char *name,
 		   struct buf *err);
+/* The note goes, before the service is touched: until applied_write() it is not
+ * known what it runs with, and after an interruption everything is news. Returns
+ * 0, or -1 with *err. */
+int applied_forget_all(struct applied *a, const char *dir,
+		       const char *service, struct buf *err);
 /* Returns 0, or -1 with *err. */
 int applied_write(const struct applied *a, const char *dir,
 		  const char *service, struct buf *err);

@@ -57,6 +57,24 @@ static bool unit_is_wanted(const struct plan *p, const char *unit)
 	return false;
 }
 
+/* With what makes it start at boot: systemd cannot disable a unit that is not
+ * there any more. */
+static void remove_unit(struct plan *p, const char *unit)
+{
+	static const char *const dirs[] = {
+		"", "multi-user.target.wants/", "sockets.target.wants/",
+		"timers.target.wants/",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		struct buf path = BUF_INIT;
+
+		buf_addf(&path, "/etc/systemd/system/%s%s", dirs[i], unit);
+		tree_absent(&p->tree, path.data);
+		buf_free(&path);
+	}
+}
+
 /* Every template of a unit is installed where its service is wanted, and else
  * taken away. */
 static int add_units(struct plan *p, struct buf *err)
@@ -74,7 +92,7 @@ static int add_units(struct plan *p, struct buf *err)
 			continue;
 		buf_addf(&path, "/etc/systemd/system/%s", unit);
 		if (!unit_is_wanted(p, unit)) {
-			tree_absent(&p->tree, path.data);
+			remove_unit(p, unit);
 		} else {
 			ret = layout_render(&p->layout, a[i].name +
 					    strlen("conf-templates/"), &text,

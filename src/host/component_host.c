@@ -2,8 +2,10 @@
 #include "host/components.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -86,8 +88,9 @@ static int check_disk(const struct plan *p, const char *path, struct buf *err)
 	mb = (unsigned long long)fs.f_bavail * fs.f_frsize / (1024 * 1024);
 	if (mb >= needed)
 		return 0;
-	buf_setf(err, "%s has %llu MB left; %u MB are needed to install a "
-		 "relay", path, mb, needed);
+	buf_setf(err, "%s has %llu MB left; %d MB are needed to install a "
+		 "relay, and %d MB to change one", path, mb, FREE_MB_MIN,
+		 FREE_MB_AGAIN);
 	return -1;
 }
 
@@ -142,6 +145,58 @@ static int check_ports(struct plan *p, struct buf *err)
 	return -1;
 }
 
+/* A server that is to listen on somebody else's address does not start. */
+static int check_address(const char *setting, const char *value,
+			 struct buf *err)
+{
+	static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *a = NULL;
+	struct buf plain = BUF_INIT;
+	int fd, ret;
+
+	if (!*value)
+		return 0;
+	/* nginx wants brackets around IPv6 */
+	buf_adds(&plain, value + (*value == '['));
+	if (*value == '[')
+		plain.data[strcspn(plain.data, "]")] = '\0';
+	ret = getaddrinfo(plain.data, "0", &hints, &a);
+	buf_free(&plain);
+	if (ret != 0) {
+		buf_setf(err, "%s: expected an IP address of this server, got "
+			 "\"%s\"", setting, value);
+		return -1;
+	}
+	fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ret = -1;
+	if (fd >= 0)
+		ret = bind(fd, a->ai_addr, a->ai_addrlen);
+	if (ret < 0)
+		buf_setf(err, "%s: %s is no address of this server: %s",
+			 setting, value, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	freeaddrinfo(a);
+	return ret;
+}
+
+/* What only the server can tell, or only units of systemd cannot have. */
+static int check_settings(const struct plan *p, struct buf *err)
+{
+	const struct relay *r = p->relay;
+	const char *dir = r->s.mailboxes_dir;
+
+	if (*dir != '/' || strpbrk(dir, " \t\"'\\%:${}")) {
+		buf_setf(err, "mailboxes_dir: expected an absolute path "
+			 "without blanks, quotes and special characters, got "
+			 "\"%s\"", dir);
+		return -1;
+	}
+	if (check_address("metrics_address", r->s.metrics_address, err) < 0)
+		return -1;
+	return check_address("mtail_address", r->s.mtail_address, err);
+}
+
 static int check(struct plan *p, struct buf *err)
 {
 	if (geteuid() != 0) {
@@ -160,6 +215,8 @@ static int check(struct plan *p, struct buf *err)
 		return -1;
 	}
 	if (check_disk(p, "/", err) < 0 || check_disk(p, "/var", err) < 0)
+		return -1;
+	if (check_settings(p, err) < 0)
 		return -1;
 	return check_ports(p, err);
 }

@@ -76,15 +76,17 @@ static const struct plan_file postfix_files[] = {
 static int postfix_verify(struct plan *p, struct buf *err)
 {
 	const char *config = layout_need(p->staged, "postfix_config_dir");
-	const char *const checks[][5] = {
+	const char *const checks[][6] = {
 		{ "postconf", "-c", config, "-h", "daemon_directory" },
+		/* postfix(1) says what it does not like to the log alone */
+		{ "postmap", "-c", config, "-q", "x", "static:x" },
 		{ "postfix", "-c", config, "check" },
 	};
 	struct buf said = BUF_INIT, file = BUF_INIT;
 	int ret = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(checks) && ret == 0; i++) {
-		const char *argv[6] = { NULL };
+		const char *argv[7] = { NULL };
 
 		memcpy(argv, checks[i], sizeof(checks[i]));
 		buf_reset(&said);
@@ -98,7 +100,9 @@ static int postfix_verify(struct plan *p, struct buf *err)
 			.argv = argv, .file = file.data }, &said, err);
 		if (ret > 0 || strstr(said.data, "warning:") ||
 		    strstr(said.data, "fatal:")) {
-			buf_setf(err, "%s: %s", argv[0], str_trim(said.data));
+			buf_setf(err, "%s: %s", argv[0], said.len > 0 ?
+				 str_trim(said.data) :
+				 "fails; the log says why: journalctl -n 20");
 			ret = -1;
 		}
 	}

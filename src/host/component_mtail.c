@@ -1,6 +1,8 @@
 /* mtail, for who graphs with it. */
 #include "host/components.h"
 
+#include "base/str.h"
+
 static const char *const packages[] = { "mtail", NULL };
 
 static const struct plan_file files[] = {
@@ -18,7 +20,7 @@ static int configure(struct plan *p, struct buf *err)
 	if (plan_wants(p, "mtail_address") && !p->is_collecting)
 		n = p->packages->missing(packages, &missing, err);
 	if (n > 0) {
-		plan_tell(p, "packages %s", missing.data);
+		plan_tell(p, "packages %s", str_trim(missing.data));
 		if (!p->dry_run)
 			n = p->packages->install(packages, err);
 	}

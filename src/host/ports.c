@@ -80,6 +80,20 @@ static bool holds(const char *fds, unsigned long inode)
 	return found;
 }
 
+static bool has_word(const char *words, const char *word, size_t n)
+{
+	while (*words) {
+		size_t len = strcspn(words, " ");
+
+		if (len == n && memcmp(words, word, n) == 0)
+			return true;
+		words += len;
+		words += strspn(words, " ");
+	}
+	return false;
+}
+
+/* One that listens on IPv4 and IPv6 is named once. */
 static void add_name(const char *proc, const char *pid, struct buf *who)
 {
 	struct buf path = BUF_INIT, name = BUF_INIT;
@@ -87,9 +101,12 @@ static void add_name(const char *proc, const char *pid, struct buf *who)
 	buf_addf(&path, "%s/%s/comm", proc, pid);
 	if (file_read(path.data, 64, &name) < 0)
 		buf_adds(&name, "?");
-	for (char *p = str_trim(name.data); *p; p++)
-		buf_addc(who, *p == ' ' ? '_' : *p);
-	buf_addc(who, ' ');
+	for (char *p = name.data; *p; p++)
+		if (*p == ' ')
+			*p = '_';
+	str_trim(name.data);
+	if (!has_word(who->data, name.data, strlen(name.data)))
+		buf_addf(who, "%s ", name.data);
 	buf_free(&path);
 	buf_free(&name);
 }
@@ -100,7 +117,7 @@ static void find_holders(const struct search *s, unsigned long inode,
 			 struct buf *who)
 {
 	DIR *d = opendir(s->proc);
-	size_t before = who->len;
+	bool is_found = false;
 	struct dirent *e;
 
 	while (d && (e = readdir(d))) {
@@ -110,13 +127,15 @@ static void find_holders(const struct search *s, unsigned long inode,
 		if (str_to_u64(e->d_name, &pid) < 0)
 			continue;
 		buf_addf(&fds, "%s/%s/fd", s->proc, e->d_name);
-		if (holds(fds.data, inode))
+		if (holds(fds.data, inode)) {
 			add_name(s->proc, e->d_name, who);
+			is_found = true;
+		}
 		buf_free(&fds);
 	}
 	if (d)
 		closedir(d);
-	if (who->len == before)
+	if (!is_found)
 		buf_adds(who, "? ");
 }
 
@@ -136,19 +155,6 @@ int ports_listeners_in(const char *proc, unsigned port, struct buf *who)
 int ports_listeners(unsigned port, struct buf *who)
 {
 	return ports_listeners_in("/proc", port, who);
-}
-
-static bool has_word(const char *words, const char *word, size_t n)
-{
-	while (*words) {
-		size_t len = strcspn(words, " ");
-
-		if (len == n && memcmp(words, word, n) == 0)
-			return true;
-		words += len;
-		words += strspn(words, " ");
-	}
-	return false;
 }
 
 bool ports_are_of(const char *who, const char *allowed)

@@ -57,7 +57,8 @@ static void add_line(struct buf *out, size_t max, const char *line, size_t n)
 	if (out->len + n + 1 > max)
 		return;
 	buf_add(out, line, n);
-	buf_addc(out, '\n');
+	if (n < SSH_LINE_MAX)	/* else it goes on */
+		buf_addc(out, '\n');
 }
 
 static void on_stdout(struct ssh_command *c, char *line, size_t n)

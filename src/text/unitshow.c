@@ -1,6 +1,7 @@
 #include "text/unitshow.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -52,6 +53,8 @@ static int to_time(const char *value, uint64_t *out)
 /* Numbers and times; "[not set]" and "n/a" are what systemd says for none. */
 static int to_number(const char *value, uint64_t *out)
 {
+	if (*value >= 'A' && *value <= 'Z')
+		return to_time(value, out);
 	if (*value == '@')
 		value++;
 	if (!*value || strcmp(value, "[not set]") == 0 ||

@@ -33,7 +33,7 @@ PROPAGATE = "/run/systemd/nspawn/propagate"
 
 # What hosts need of the machine's kernel: every systemd takes a dozen inotify
 # instances of root's, and packets have to pass.
-SYSCTLS = {"fs/inotify/max_user_instances": 8192,
+SYSCTLS = {"fs/inotify/max_user_instances": 65535,
            "fs/inotify/max_user_watches": 65536,
            "kernel/keys/maxkeys": 2000}
 # set and left: others may have come to need it meanwhile, and cannot say so

@@ -44,6 +44,15 @@ int main(void)
 	tap_ok(applied_forget(dir, "nginx", "/etc/a", &err) == 0 &&
 	       applied_forget(dir, "dovecot", "/etc/a", &err) == 0,
 	       "what nobody knows is forgotten");
+	applied_read(&a, dir, "nginx");
+	tap_ok(applied_forget_all(&a, dir, "nginx", &err) == 0, "forgotten");
+	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1, "then all is new");
+	tap_ok(applied_forget_all(&a, dir, "nginx", &err) == 0, "once more");
+	applied_free(&a);
+	applied_read(&a, dir, "nginx");
+	tap_ok(applied_add(&a, "/etc/a", "1", 1) == 1, "on disk as well");
+	tap_ok(applied_write(&a, dir, "nginx", &err) == 0, "written again");
+	applied_free(&a);
 	tap_ok(applied_write(&a, "/dev/null/x", "nginx", &err) == 0 ||
 	       err.len > 0, "a failure has its reason");
 	buf_free(&err);

@@ -48,6 +48,19 @@ static const struct {
 	{ "no such date", "Id=a\nLastTriggerUSec=Wed 2026-13-25 18:15:16 UTC\n",
 	  "LastTriggerUSec: expected a number, got \"Wed 2026-13-25 18:15:16 "
 	  "UTC\"" },
+	{ "a timer that has run, of systemd 252",
+	  "Id=a\nLastTriggerUSec=Wed 2026-11-25 18:24:15 UTC\n",
+	  "a      0 0 0 0 1795631055 0 0;" },
+	{ "on a leap day", "Id=a\nLastTriggerUSec=Tue 2028-02-29 00:00:00 UTC\n",
+	  "a      0 0 0 0 1835395200 0 0;" },
+	{ "in January", "Id=a\nLastTriggerUSec=Sat 2000-01-01 23:59:59 UTC\n",
+	  "a      0 0 0 0 946771199 0 0;" },
+	{ "month 13", "Id=a\nLastTriggerUSec=Tue 2028-13-01 00:00:00 UTC\n",
+	  "LastTriggerUSec: expected a number, got \"Tue 2028-13-01 00:00:00 "
+	  "UTC\"" },
+	{ "local time", "Id=a\nLastTriggerUSec=Wed 2026-11-25 18:24:15 CET\n",
+	  "LastTriggerUSec: expected a number, got \"Wed 2026-11-25 18:24:15 "
+	  "CET\"" },
 	{ "a date for people", "Id=a\nActiveEnterTimestamp=Wed 2026-11-25\n",
 	  "ActiveEnterTimestamp: expected a number, got \"Wed 2026-11-25\"" },
 	{ "a negative number", "Id=a\nMainPID=-1\n",
