@@ -114,6 +114,7 @@ static const struct relay_service services[] = {
 	  .reload_on = "{{ postfix_config_dir }}/ " CERTIFICATE,
 	  .other = "postfix@-" },
 	{ "nginx", "web pages", RELAY_FOREIGN, { "nginx" },
+	  .units = "nginx.service.d/10-chatmail.conf",
 	  .reload_on = "/etc/nginx/ " CERTIFICATE },
 	{ "mtail", "figures from the log", RELAY_FOREIGN, { "mtail" },
 	  .units = "mtail.service", .restart_on = "/etc/mtail/",
