@@ -72,6 +72,8 @@ LINES = [
     ("external certificate", "tls-cert-reload.path",
      "PathChanged=/etc/x/full.pem"),
     ("acme", "dovecot.service.d/10-chatmail.conf", "Restart=always"),
+    ("acme", "dovecot.service.d/10-chatmail.conf",
+     "ExecStartPre=/bin/rm -f /run/dovecot/anvil-auth-penalty"),
     ("acme", "nginx.service.d/10-chatmail.conf", "Restart=always"),
     ("acme", "postfix@-.service.d/10-chatmail.conf", "Restart=always"),
     # Debian 12's is a oneshot, which systemd refuses with "always"
