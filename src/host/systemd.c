@@ -32,6 +32,8 @@ static int run(const char *const *argv, struct buf *out, struct buf *err)
 	if (code > 0) {
 		const char *said = str_trim(out->data);
 
+		if (strcmp(argv[0], "env") == 0)
+			argv += 2;
 		buf_setf(err, "%s %s: %s", argv[0], argv[1],
 			 *said ? said : "failed and said nothing");
 	}
@@ -112,18 +114,19 @@ static int systemd_states(const struct host_services *h,
 			  const char *const *names, size_t n,
 			  struct service_state *states, struct buf *err)
 {
-	const char *argv[NAMES_MAX + 8] = {
-		"systemctl", "show", "--no-pager", "--timestamp=unix",
-		"--property=" UNITSHOW_PROPERTIES, "--",
+	const char *argv[NAMES_MAX + 10] = {
+		"env", "TZ=UTC", "systemctl", "show", "--no-pager",
+		"--timestamp=unix", "--property=" UNITSHOW_PROPERTIES, "--",
 	};
+	const size_t first = 8;
 	struct buf out = BUF_INIT;
 	int ret = 0;
 
 	while (n > 0 && ret == 0) {
 		size_t some = n < NAMES_MAX ? n : NAMES_MAX;
 
-		memcpy(argv + 6, names, some * sizeof(*names));
-		argv[6 + some] = NULL;
+		memcpy(argv + first, names, some * sizeof(*names));
+		argv[first + some] = NULL;
 		buf_reset(&out);
 		ret = run(argv, &out, err);
 		if (ret == 0)
@@ -217,10 +220,25 @@ static int systemd_enable(const struct host_services *h, const char *name,
 	return act(h, "enable", "enabling", name, err);
 }
 
+/* Also of a unit whose file has gone: its links are taken away. */
 static int systemd_disable(const struct host_services *h, const char *name,
 			   struct buf *err)
 {
-	return act_if_there(h, "disable", "disabling", name, err);
+	const char *const argv[] = {
+		"systemctl", "disable", "--quiet", "--no-pager", "--", name,
+		NULL,
+	};
+	struct buf out = BUF_INIT;
+	int ret = run(argv, &out, err);
+
+	if (ret < 0 && strstr(err->data, "does not exist")) {
+		buf_reset(err);
+		ret = 0;
+	}
+	if (ret < 0)
+		buf_prefixf(err, "disabling %s: ", name);
+	buf_free(&out);
+	return ret;
 }
 
 static int systemd_start(const struct host_services *h, const char *name,

@@ -1,13 +1,40 @@
 #include "text/unitshow.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 
+/* Days from 1970-01-01 in the Gregorian calendar, the year begun in March. */
+static uint64_t to_days(unsigned year, unsigned month, unsigned day)
+{
+	year -= month < 3;
+	month = (month + 9) % 12;
+	return (uint64_t)year * 365 + year / 4 - year / 100 + year / 400 +
+		(153 * month + 2) / 5 + day - 1 - 719468;
+}
+
+/* systemd 252 prints when a timer went off for people, whatever is asked for. */
+static bool is_date(const char *value, uint64_t *out)
+{
+	unsigned year, month, day, hour, min, sec;
+	int n = 0;
+
+	if (sscanf(value, "%*3[A-Za-z] %4u-%2u-%2u %2u:%2u:%2u UTC%n", &year,
+		   &month, &day, &hour, &min, &sec, &n) != 6 || !n ||
+	    value[n] || year < 1970 || month < 1 || month > 12 || day < 1)
+		return false;
+	*out = to_days(year, month, day) * 86400 + hour * 3600 + min * 60 + sec;
+	return true;
+}
+
 /* Numbers and times; "[not set]" and "n/a" are what systemd says for none. */
 static int to_number(const char *value, uint64_t *out)
 {
+	if (is_date(value, out))
+		return 0;
 	if (*value == '@')
 		value++;
 	if (!*value || strcmp(value, "[not set]") == 0 ||

@@ -9,7 +9,8 @@
 #include "base/buf.h"
 
 /* The properties that are read here, for systemctl's -p; their order does not
- * matter. Times are understood as --timestamp=unix prints them. */
+ * matter. Times are understood as --timestamp=unix prints them, and as dates
+ * with TZ=UTC, as which systemd 252 prints LastTriggerUSec all the same. */
 #define UNITSHOW_PROPERTIES "Id,LoadState,ActiveState,SubState,UnitFileState," \
 	"Result,MainPID,NRestarts,ActiveEnterTimestamp," \
 	"InactiveEnterTimestamp,LastTriggerUSec,ExecMainStartTimestamp," \

@@ -34,6 +34,19 @@ static const struct {
 	  "a=b      0 0 0 0 0 0 0;" },
 	{ "unset numbers", "Id=a\nNRestarts=[not set]\nLastTriggerUSec=n/a\n",
 	  "a      0 0 0 0 0 0 0;" },
+	{ "when a timer went off, by systemd 252",
+	  "Id=x.timer\nLastTriggerUSec=Wed 2026-11-25 18:20:09 UTC\n",
+	  "x.timer      0 0 0 0 1795630809 0 0;" },
+	{ "the last day of a century", "Id=a\n"
+	  "LastTriggerUSec=Thu 2099-12-31 23:59:59 UTC\n\nId=b\n"
+	  "LastTriggerUSec=Tue 2000-02-29 00:00:00 UTC\n\nId=c\n"
+	  "LastTriggerUSec=Thu 1970-01-01 00:00:00 UTC\n",
+	  "a      0 0 0 0 4102444799 0 0;b      0 0 0 0 951782400 0 0;"
+	  "c      0 0 0 0 0 0 0;" },
+	{ "in another time zone",
+	  "Id=x.timer\nLastTriggerUSec=Wed 2026-11-25 19:20:09 CET\n",
+	  "LastTriggerUSec: expected a number, got \"Wed 2026-11-25 19:20:09 "
+	  "CET\"" },
 	{ "a date for people", "Id=a\nActiveEnterTimestamp=Wed 2026-11-25\n",
 	  "ActiveEnterTimestamp: expected a number, got \"Wed 2026-11-25\"" },
 	{ "a negative number", "Id=a\nMainPID=-1\n",
