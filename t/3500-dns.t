@@ -388,7 +388,10 @@ def test_settings(keys):
             ("disable_ipv6", {"disable_ipv6": "true"}, ["AAAA"]),
             ("certificates of one's own",
              {"tls_external_cert_and_key": "/a /b"},
-             ["_mta-sts. TXT", "mta-sts. CNAME", "CAA"])]:
+             ["_mta-sts. TXT", "mta-sts. CNAME", "CAA"]),
+            ("another authority, whose name in CAA is not known",
+             {"acme_directory": "https://ca.example/x.letsencrypt.org/dir"},
+             ["CAA"])]:
         relay = Relay("settings", keys=keys, **settings)
         names = relay.names()
         for name in gone:

@@ -72,7 +72,12 @@ LINES = [
     ("external certificate", "tls-cert-reload.path",
      "PathChanged=/etc/x/full.pem"),
     ("acme", "dovecot.service.d/10-chatmail.conf", "Restart=always"),
+    ("acme", "dovecot.service.d/10-chatmail.conf",
+     "ExecStartPre=/bin/rm -f /run/dovecot/anvil-auth-penalty"),
+    ("acme", "nginx.service.d/10-chatmail.conf", "Restart=always"),
     ("acme", "postfix@-.service.d/10-chatmail.conf", "Restart=always"),
+    ("acme", "postfix@-.service.d/10-chatmail.conf", "After="
+     "filtermail.service filtermail-incoming.service chatmail-dkim.service"),
     # Debian 12's is a oneshot, which systemd refuses with "always"
     ("acme", "postfix.service.d/10-chatmail.conf", "Restart=on-failure"),
     ("ipv4", "doveauth.service", "BindPaths=/home/vmail/mail/192.0.2.7"),

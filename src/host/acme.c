@@ -230,6 +230,27 @@ static int run_uacme(const char *const *argv, struct buf *said,
 	return code;
 }
 
+/* Why it failed: each of its lines once, as it tries things again. */
+static void add_reason(struct buf *err, char *said)
+{
+	struct buf line = BUF_INIT;
+	size_t start = err->len;
+
+	for (char *p = str_trim(said); *p;) {
+		size_t n = strcspn(p, "\n");
+		const char *text = str_starts(p, "uacme: ") ? p + 7 : p;
+
+		buf_reset(&line);
+		buf_add(&line, text, (size_t)(p + n - text));
+		if (line.len && !strstr(err->data + start, line.data)) {
+			buf_adds(err, err->len > start ? "; " : "");
+			buf_adds(err, line.data);
+		}
+		p += n + (p[n] == '\n');
+	}
+	buf_free(&line);
+}
+
 /* Two notes: the account's URL where others look for it, and the authority
  * that it is with, as another one needs another account. */
 static void account_file(const struct acme *a, struct buf *path)
@@ -318,11 +339,12 @@ static int make_account(const struct acme *a, struct buf *err)
 	int code = run_uacme(argv, &said, err);
 	int ret = -1;
 
-	if (code == 0 || strstr(said.data, "already exists at"))
+	if (code == 0 || strstr(said.data, "already exists at")) {
 		ret = keep_account_url(a, said.data, err);
-	else if (code > 0)
-		buf_setf(err, "no account at %s: %s", a->directory,
-			 str_trim(said.data));
+	} else if (code > 0) {
+		buf_setf(err, "no account at %s: ", a->directory);
+		add_reason(err, said.data);
+	}
 	buf_free(&said);
 	return ret;
 }
@@ -356,16 +378,32 @@ static int issue(const struct acme *a, struct buf *err)
 	/* one that it has and we have not put in place is good enough, else
 	 * our own rule decides: it is given no chance to find it too early */
 	code = run_uacme((const char *[]) {
-		"uacme", "-v", "-o", "-d", "3650", "-c", a->state_dir, "-a",
+		"uacme", "-o", "-d", "3650", "-c", a->state_dir, "-a",
 		a->directory, "-t", "EC", "-h", a->hook, "issue", a->domain,
 		www.data, sts.data, NULL }, &said, err);
-	if (code > 1)
-		buf_setf(err, "no certificate for %s from %s: %s", a->domain,
-			 a->directory, str_trim(said.data));
+	if (code > 1) {
+		buf_setf(err, "no certificate for %s from %s: ", a->domain,
+			 a->directory);
+		add_reason(err, said.data);
+	}
 	buf_free(&www);
 	buf_free(&sts);
 	buf_free(&said);
 	return code == 0 || code == 1 ? 0 : -1;
+}
+
+/* An authority may forget an account, as one that was set up anew has; the key
+ * is good for another. */
+static int issue_anyhow(const struct acme *a, struct buf *err)
+{
+	int ret = issue(a, err);
+
+	if (ret == 0 || !strstr(err->data, "no account associated with"))
+		return ret;
+	buf_reset(err);
+	if (make_account(a, err) < 0)
+		return -1;
+	return issue(a, err);
 }
 
 int acme_renew(const struct acme *a, struct buf *err)
@@ -376,7 +414,7 @@ int acme_renew(const struct acme *a, struct buf *err)
 	buf_free(&why);
 	if (!due)
 		return 0;
-	if (ensure_account(a, err) < 0 || issue(a, err) < 0 ||
+	if (ensure_account(a, err) < 0 || issue_anyhow(a, err) < 0 ||
 	    install_issued(a, err) < 0)
 		return -1;
 	return 1;

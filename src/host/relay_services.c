@@ -112,6 +112,7 @@ static const struct relay_service services[] = {
 	{ "acmetool-reconcile", "certificates, before chatmail-acme",
 	  RELAY_OLD, { "acmetool-reconcile.timer" } },
 	{ "nginx", "web pages", RELAY_FOREIGN, { "nginx" },
+	  .units = "nginx.service.d/10-chatmail.conf",
 	  .reload_on = "/etc/nginx/ " CERTIFICATE },
 	{ "fcgiwrap", "new addresses, before chatmail-newemail", RELAY_OLD,
 	  { "fcgiwrap.socket", "fcgiwrap" } },
@@ -261,16 +262,22 @@ static int look(struct view *v, const struct relay_service *s,
 	return h->states(h, v->names, n, v->states, err);
 }
 
+/* Whether a unit whose file has gone starts at boot is not told. */
 static unsigned todo_to_stop(const struct view *v)
 {
 	unsigned todo = 0;
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct service_state *t = &v->states[i];
+		bool is_there = true;
 
 		if (t->is == SERVICE_RUNNING || t->is == SERVICE_CHANGING)
 			todo |= TODO_STOP;
-		if (t->at_boot && !t->is_fixed)
+		else if (t->is == SERVICE_FAILED)
+			todo |= TODO_RESET;
+		else
+			is_there = t->at_boot;
+		if (is_there && !t->is_fixed)
 			todo |= TODO_DISABLE;
 	}
 	return todo;

@@ -220,10 +220,25 @@ static int systemd_enable(const struct host_services *h, const char *name,
 	return act(h, "enable", "enabling", name, err);
 }
 
+/* Also of a unit whose file has gone: its links are taken away. */
 static int systemd_disable(const struct host_services *h, const char *name,
 			   struct buf *err)
 {
-	return act_if_there(h, "disable", "disabling", name, err);
+	const char *const argv[] = {
+		"systemctl", "disable", "--quiet", "--no-pager", "--", name,
+		NULL,
+	};
+	struct buf out = BUF_INIT;
+	int ret = run(argv, &out, err);
+
+	if (ret < 0 && strstr(err->data, "does not exist")) {
+		buf_reset(err);
+		ret = 0;
+	}
+	if (ret < 0)
+		buf_prefixf(err, "disabling %s: ", name);
+	buf_free(&out);
+	return ret;
 }
 
 static int systemd_start(const struct host_services *h, const char *name,

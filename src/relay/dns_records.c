@@ -196,8 +196,26 @@ static void make_value(struct dns_records *t, struct dns_record *rec)
 	}
 }
 
+/* What other authorities call themselves in CAA records is not known, and a
+ * wrong name would keep the relay from its next certificate. */
+static bool is_letsencrypt(const char *directory)
+{
+	const char *host = strstr(directory, "://");
+	struct buf name = BUF_INIT;
+	bool ret;
+
+	host = host ? host + 3 : directory;
+	buf_add(&name, host, strcspn(host, ":/"));
+	ret = str_ends(name.data, ".letsencrypt.org");
+	buf_free(&name);
+	return ret;
+}
+
 static bool is_wanted(const struct row *row, const struct source *s)
 {
+	if (row->kind == DNS_ISSUER &&
+	    !is_letsencrypt(s->relay->s.acme_directory))
+		return false;
 	if ((row->flags & ACME) && s->relay->tls_mode != TLS_ACME)
 		return false;
 	return !((row->flags & IPV6) && s->relay->s.disable_ipv6);

@@ -1,7 +1,7 @@
 #include "text/unitshow.h"
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"

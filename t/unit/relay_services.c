@@ -164,6 +164,10 @@ static const struct {
 	  "disable opendkim;" },
 	{ "opendkim", "s", 0, "disable", "disable opendkim;" },
 	{ "opendkim", "S", 0, "", "" },
+	{ "opendkim", "R", 0, "stop, disable", "stop opendkim;"
+	  "disable opendkim;" },
+	{ "opendkim", "F", 0, "disable, reset", "disable opendkim;"
+	  "reset opendkim;" },
 	{ "opendkim", "A", TODO_RESTART, "", "" },
 	{ "fcgiwrap", "rA", 0, "stop, disable",
 	  "stop fcgiwrap.socket;stop fcgiwrap;"
