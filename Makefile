@@ -167,6 +167,9 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8 \
 		$(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 755 $(BUILD)/chatmail $(DESTDIR)$(PREFIX)/bin/chatmail
+	if [ -e build/static/chatmail ]; then install -D -m 755 \
+		build/static/chatmail \
+		$(DESTDIR)$(PREFIX)/lib/chatmail/static/chatmail; fi
 	$(BUILD)/chatmail man chatmail > $(DESTDIR)$(PREFIX)/share/man/man8/chatmail.8
 	$(BUILD)/chatmail man chatmail.ini > $(DESTDIR)$(PREFIX)/share/man/man5/chatmail.ini.5
 

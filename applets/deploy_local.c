@@ -52,6 +52,10 @@ const char *deploy_machine(const char *data, size_t n)
 
 int deploy_find_binary(struct buf *path, struct buf *err)
 {
+	/* of a build, of one with sanitizers, of make install */
+	static const char *const places[] = {
+		"static", "../static", "../lib/chatmail/static",
+	};
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -66,16 +70,15 @@ int deploy_find_binary(struct buf *path, struct buf *err)
 		return 0;
 	}
 	*strrchr(self, '/') = '\0';
-	/* a build with sanitizers is one directory further down */
-	buf_addf(path, "%s/../static/chatmail", self);
-	if (is_static(path->data))
-		return 0;
-	buf_setf(path, "%s/static/chatmail", self);
-	if (is_static(path->data))
-		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		buf_setf(path, "%s/%s/chatmail", self, places[i]);
+		if (is_static(path->data))
+			return 0;
+	}
 	buf_setf(err, "this chatmail needs libraries that a server does not "
-		 "have; run 'make static' where it was built, which makes "
-		 "%s, and deploy again", path->data);
+		 "have, and there is no build beside it that does without; run "
+		 "'make static' where it was built (and 'make install' again, "
+		 "if it was installed), then deploy again");
 	return -1;
 }
 

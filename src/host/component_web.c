@@ -1,9 +1,12 @@
 /* nginx and the pages. */
 #include "host/components.h"
 
+#include <string.h>
+
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "relay/www.h"
 
 enum { PAGE_MAX = 64 * 1024 * 1024 };
 
@@ -49,6 +52,9 @@ static int add_page(struct file_walk *w, const char *name,
 	struct pages *pages = container_of(w, struct pages, walk);
 	struct buf path = BUF_INIT;
 
+	/* only www_build() looks for it */
+	if (strcmp(name, WWW_MARKER) == 0)
+		return 0;
 	buf_addf(&path, "%s/%s", pages->root, name);
 	tree_put(&pages->p->tree, path.data, data->data, data->len, 0644, NULL,
 		 NULL);

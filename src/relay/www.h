@@ -26,6 +26,9 @@ struct www_options {
 	bool is_webdev;		/* {{ webdev }} is true; nothing is synced */
 };
 
+/* The file that tells an output directory of ours from others. */
+#define WWW_MARKER ".chatmail-www"
+
 enum { WWW_ERROR = -1, WWW_BUILT = 0, WWW_SKIPPED = 1 };
 
 /* Build the pages. WWW_SKIPPED: www_folder is no directory, which is said in

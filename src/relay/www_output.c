@@ -14,9 +14,10 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "relay/www.h"
 
 /* What tells a directory of ours from others. */
-static const char marker[] = ".chatmail-www";
+static const char marker[] = WWW_MARKER;
 static const char marker_text[] =
 	"Made by \"chatmail www\"; its next run replaces this directory.\n";
 
