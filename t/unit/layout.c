@@ -52,7 +52,7 @@ static const struct {
 	  "milter_macro_daemon_name = ORIGINATING\n" },
 	/* our own name on incoming mail would sign and not verify it */
 	{ "postfix/master.cf", "dkim_milter", "opendkim/opendkim.sock",
-	  "  -o smtpd_relay_restrictions=reject_unauth_destination\n"
+	  "  -o local_header_rewrite_clients=\n"
 	  "  -o smtpd_milters=unix:opendkim/opendkim.sock\n"
 	  "  -o milter_macro_daemon_name=VERIFYING\n" },
 	{ "postfix/master.cf", "dkim_milter", "opendkim/opendkim.sock",
