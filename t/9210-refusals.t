@@ -322,7 +322,7 @@ def test_full(op, host):
     host.fill(leave=20 << 20)
     op.write(delete_mails_after=4)
     refused(op, host, "a change with 20 MB left", " MB left; 700 MB are "
-            "needed to install a relay, and 60 MB to change one")
+            "needed to install a relay, and 64 MB to change one")
     host.empty()
 
 

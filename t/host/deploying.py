@@ -13,7 +13,7 @@ import shutil
 import hosts
 
 CHATMAIL = os.path.abspath(os.environ.get("CHATMAIL", "build/chatmail"))
-STATIC = os.path.join(hosts.image.STORE, "..", "static", "chatmail")
+STATIC = os.path.join(os.path.dirname(hosts.image.STORE), "static", "chatmail")
 PLACES = "/etc", "/usr/local", "/var/www", "/var/lib/chatmail"
 
 
