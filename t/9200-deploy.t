@@ -224,7 +224,7 @@ SETTINGS = [
     ("metrics_address", "127.0.0.1", {
         "chatmail-metrics": "enable, start anew, start", "nginx": "reload"}),
     ("metrics_address", None, {
-        "chatmail-metrics": "stop", "nginx": "reload"}),
+        "chatmail-metrics": "stop, disable", "nginx": "reload"}),
     ("imap_notify_delay", 500, {"dovecot": "restart"}),
     ("imap_notify_delay", None, {"dovecot": "restart"}),
     ("delete_mails_after", 21, {}),
