@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/str.h"
+#include "base/term.h"
 #include "host/remote.h"
 #include "net/authority.h"
 #include "relay/dns_check.h"
@@ -48,13 +49,13 @@ static int parse_stages(struct deploy *d, const char *list, struct buf *err)
 
 static void open_display(struct deploy *d)
 {
-	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+	const char *term = getenv("TERM");
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	d->began = (double)t.tv_sec + t.tv_nsec / 1e9;
 	d->live = isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
-	d->colour = d->live && !(no_colour && *no_colour);
+	d->colour = term_has_colour(STDOUT_FILENO);
 }
 
 static void load_ini(struct deploy *d, const char *arg)

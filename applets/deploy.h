@@ -24,7 +24,7 @@ struct deploy {
 	/* the display's */
 	bool colour, live;
 	double began;
-	unsigned failed, changed;
+	unsigned failed;	/* steps */
 	bool has_ended;		/* the last line was shown */
 };
 

@@ -104,7 +104,6 @@ static void print_step(const struct deploy *d, const struct plan_event *e)
 void deploy_show(struct deploy *d, const struct plan_event *e)
 {
 	d->failed += e->result == PLAN_FAILED;
-	d->changed += e->result == PLAN_CHANGED;
 	if (d->json)
 		print_json(e);
 	else

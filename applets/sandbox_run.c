@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/term.h"
 #include "net/probe.h"
 #include "net/supervisor.h"
 #include "applet.h"
@@ -334,8 +335,6 @@ static void open_log(struct run *r)
 {
 	struct sandbox *sb = r->sb;
 	char *path = arena_printf(&r->arena, "%s/log", sb->dir);
-	const char *term = getenv("TERM");
-	const char *no_colour = getenv("NO_COLOR");
 
 	rename(path, arena_printf(&r->arena, "%s/log.1", sb->dir));
 	sb->log = fopen(path, "we");
@@ -343,8 +342,7 @@ static void open_log(struct run *r)
 		die_errno("%s", path);
 	setvbuf(sb->log, NULL, _IOLBF, 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	sb->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) &&
-		term && strcmp(term, "dumb") != 0;
+	sb->colour = term_has_colour(STDOUT_FILENO);
 }
 
 int sandbox_run(struct sandbox *sb)

@@ -16,16 +16,6 @@
 
 enum { STATUS_MAX = 1024 * 1024 };
 
-/* ./chatmail.ini if there is one, else the server's own. */
-static const char *ini_of_operator(const char *arg)
-{
-	const char *here = relay_ini_path(arg, true);
-
-	if (arg || access(here, F_OK) == 0)
-		return here;
-	return relay_ini_path(NULL, false);
-}
-
 /* https://no-color.org */
 static bool wants_colour(void)
 {
@@ -55,7 +45,7 @@ static int show(const cJSON *status, bool json)
 
 static int show_here(const char *ini, bool json)
 {
-	struct relay *r = relay_load_or_die(ini_of_operator(ini));
+	struct relay *r = relay_load_or_die(relay_ini_of_operator(ini));
 	cJSON *status = status_collect(r);
 	int ret = show(status, json);
 
@@ -90,7 +80,7 @@ static int show_there(const char *host, const char *identity, bool json)
 static int show_somewhere(const char *ini, const char *host,
 			  const char *identity, bool json)
 {
-	const char *path = ini_of_operator(ini);
+	const char *path = relay_ini_of_operator(ini);
 	struct relay *r;
 	int ret;
 

@@ -14,25 +14,11 @@ const struct applet *const applets[APPLET_COUNT] = {
 #undef APPLET
 };
 
-static bool word_in(const char *words, const char *name)
-{
-	size_t n = strlen(name);
-
-	while (words && *words) {
-		size_t len = strcspn(words, " ");
-
-		if (len == n && memcmp(words, name, n) == 0)
-			return true;
-		words += len + (words[len] == ' ');
-	}
-	return false;
-}
-
 const struct applet *applet_find(const char *name)
 {
 	for (int i = 0; i < APPLET_COUNT; i++)
 		if (strcmp(applets[i]->name, name) == 0 ||
-		    word_in(applets[i]->aliases, name))
+		    str_has_word(applets[i]->aliases, name, strlen(name)))
 			return applets[i];
 	return NULL;
 }

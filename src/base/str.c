@@ -33,6 +33,19 @@ bool mem_eqi(const char *a, const char *b, size_t n)
 	return true;
 }
 
+bool str_has_word(const char *words, const char *word, size_t n)
+{
+	while (words && *words) {
+		size_t len = strcspn(words, " ");
+
+		if (len == n && memcmp(words, word, n) == 0)
+			return true;
+		words += len;
+		words += strspn(words, " ");
+	}
+	return false;
+}
+
 bool str_eqi(const char *a, const char *b)
 {
 	size_t n = strlen(a);

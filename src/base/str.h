@@ -16,6 +16,9 @@
 
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
+/* Is the word, of n bytes, one of those in words? They are separated by spaces;
+ * NULL has none. */
+bool str_has_word(const char *words, const char *word, size_t n);
 /* Equal, ASCII letters compared without case. */
 bool str_eqi(const char *a, const char *b);
 /* The same for n bytes that need not be terminated. */

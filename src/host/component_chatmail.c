@@ -31,28 +31,14 @@ static int add_binary(struct plan *p, struct buf *err)
 	return ret;
 }
 
-static bool has_word(const char *words, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (words && *words) {
-		if (strncmp(words, word, n) == 0 &&
-		    (words[n] == ' ' || !words[n]))
-			return true;
-		words += strcspn(words, " ");
-		words += strspn(words, " ");
-	}
-	return false;
-}
-
 /* Is the unit one of a service that this relay has? */
-static bool unit_is_wanted(const struct plan *p, const char *unit)
+static bool unit_is_wanted(const struct plan *p, const char *path)
 {
 	size_t count;
 	const struct relay_service *s = relay_services(&count);
 
 	for (size_t i = 0; i < count; i++)
-		if (has_word(s[i].units, unit))
+		if (relay_service_has_unit(&s[i], path))
 			return relay_service_is_wanted(&s[i], p->relay);
 	return false;
 }
@@ -91,7 +77,7 @@ static int add_units(struct plan *p, struct buf *err)
 		if (!str_starts(a[i].name, prefix))
 			continue;
 		buf_addf(&path, "/etc/systemd/system/%s", unit);
-		if (!unit_is_wanted(p, unit)) {
+		if (!unit_is_wanted(p, path.data)) {
 			remove_unit(p, unit);
 		} else {
 			ret = layout_render(&p->layout, a[i].name +

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "host/ports.h"
@@ -260,7 +259,6 @@ static int configure(struct plan *p, struct buf *err)
 {
 	const struct relay *r = p->relay;
 	struct buf text = BUF_INIT;
-	struct buf dir = BUF_INIT;
 
 	buf_addf(&text, "%s\n", r->mail_domain);
 	tree_put(&p->tree, "/etc/mailname", text.data, text.len, 0644, NULL,
@@ -273,7 +271,6 @@ static int configure(struct plan *p, struct buf *err)
 	tree_dir(&p->tree, r->s.mailboxes_dir, 0700, r->s.vmail_user,
 		 r->s.vmail_user);
 	buf_free(&text);
-	buf_free(&dir);
 	return 0;
 }
 

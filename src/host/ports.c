@@ -80,19 +80,6 @@ static bool holds(const char *fds, unsigned long inode)
 	return found;
 }
 
-static bool has_word(const char *words, const char *word, size_t n)
-{
-	while (*words) {
-		size_t len = strcspn(words, " ");
-
-		if (len == n && memcmp(words, word, n) == 0)
-			return true;
-		words += len;
-		words += strspn(words, " ");
-	}
-	return false;
-}
-
 /* One that listens on IPv4 and IPv6 is named once. */
 static void add_name(const char *proc, const char *pid, struct buf *who)
 {
@@ -105,7 +92,7 @@ static void add_name(const char *proc, const char *pid, struct buf *who)
 		if (*p == ' ')
 			*p = '_';
 	str_trim(name.data);
-	if (!has_word(who->data, name.data, strlen(name.data)))
+	if (!str_has_word(who->data, name.data, strlen(name.data)))
 		buf_addf(who, "%s ", name.data);
 	buf_free(&path);
 	buf_free(&name);
@@ -162,7 +149,7 @@ bool ports_are_of(const char *who, const char *allowed)
 	while (*who) {
 		size_t n = strcspn(who, " ");
 
-		if (!has_word(allowed, who, n))
+		if (!str_has_word(allowed, who, n))
 			return false;
 		who += n;
 		who += strspn(who, " ");

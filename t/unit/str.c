@@ -265,6 +265,25 @@ static void test_shell(void)
 	}
 }
 
+static void test_words(void)
+{
+	static const struct {
+		const char *words, *word;
+		bool want;
+	} cases[] = {
+		{ NULL, "a", false }, { "", "a", false }, { "a", "a", true },
+		{ "ab", "a", false }, { "a", "ab", false },
+		{ "b a", "a", true }, { "b  a c", "a", true },
+		{ "b a ", "c", false }, { "ba", "a", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tap_ok(str_has_word(cases[i].words, cases[i].word,
+				    strlen(cases[i].word)) == cases[i].want,
+		       "%s in \"%s\"", cases[i].word, cases[i].words ?
+		       cases[i].words : "(nothing)");
+}
+
 int main(void)
 {
 	test_glob();
@@ -276,5 +295,6 @@ int main(void)
 	test_encodings();
 	test_html();
 	test_wrapped();
+	test_words();
 	return tap_done();
 }
