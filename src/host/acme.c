@@ -12,7 +12,7 @@
 #include "host/acmetool.h"
 #include "host/cert.h"
 
-enum { PEM_MAX = 256 * 1024, SELF_DAYS = 90, TOKEN_MAX = 512 };
+enum { PEM_MAX = 256 * 1024, SELF_DAYS = 90, TOKEN_MAX = 512, UACME_TRIES = 4 };
 
 static const char *const prefixes[] = { "", "www.", "mta-sts." };
 
@@ -213,19 +213,26 @@ int acme_bootstrap(const struct acme *a, struct buf *err)
 /* ---- uacme ------------------------------------------------------------------ */
 
 /* What it says goes to *said. Its exit codes: 0 done, 1 nothing to do, 2
- * failed. */
+ * failed. An authority may refuse any nonce, and the client is to try again
+ * (RFC 8555, 6.5): uacme does so for most of its requests, not for all. */
 static int run_uacme(const char *const *argv, struct buf *said,
 		     struct buf *err)
 {
 	struct buf file = BUF_INIT;
-	int code;
+	int code = -1;
 
 	if (proc_find("uacme", &file) < 0) {
 		buf_setf(err, "uacme is not installed");
 		return -1;
 	}
-	code = proc_run(&(struct proc_spec) { .argv = argv,
-					      .file = file.data }, said, err);
+	for (int i = 0; i < UACME_TRIES; i++) {
+		buf_reset(said);
+		code = proc_run(&(struct proc_spec) { .argv = argv,
+						      .file = file.data },
+				said, err);
+		if (code < 2 || !strstr(said->data, ":error:badNonce"))
+			break;
+	}
 	buf_free(&file);
 	return code;
 }
