@@ -63,7 +63,7 @@ def restarted(before, after):
 def test_dry_run(op, host):
     before = traces(host)
     out = good(op.deploy("--dry-run"), "dry run on a bare host")
-    for part in ("would change install    postfix", "- packages postfix",
+    for part in ("would change install    packages", " postfix",
                  "- /etc/postfix/main.cf new", "+mail_domain = " + DOMAIN,
                  "--- /etc/nginx/nginx.conf", "would change something"):
         tap.like(out, part, "says: " + part)

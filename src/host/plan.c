@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "host/activate.h"
 #include "host/components.h"
 #include "host/steps.h"
 #include "host/systemd.h"
+
+enum { PLAN_PACKAGES_MAX = 64 };
 
 static bool takes_part(const struct plan *p, const struct component *c)
 {
@@ -40,17 +43,29 @@ static int check_all(struct plan *p)
 
 /* ---- install ---------------------------------------------------------------- */
 
-static int install_packages(struct plan *p, const struct component *c,
-			    struct buf *err)
+/* All at once: a package manager takes seconds for each time that it runs. */
+static int install_packages(struct plan *p, struct buf *err)
 {
+	const char *names[PLAN_PACKAGES_MAX + 1];
 	struct buf missing = BUF_INIT;
-	int ret = 0;
+	size_t n = 0;
+	int ret;
 
-	if (c->packages)
-		ret = p->packages->missing(c->packages, &missing, err);
+	for (size_t i = 0; i < p->component_count; i++) {
+		const struct component *c = p->components[i];
+		const char *const *name = c->packages;
+
+		for (; name && *name && takes_part(p, c); name++) {
+			if (n == PLAN_PACKAGES_MAX)
+				bug("more than %d packages", PLAN_PACKAGES_MAX);
+			names[n++] = *name;
+		}
+	}
+	names[n] = NULL;
+	ret = p->packages->missing(names, &missing, err);
 	if (ret > 0) {
-		plan_tell(p, "packages %s", str_trim(missing.data));
-		ret = p->dry_run ? 0 : p->packages->install(c->packages, err);
+		plan_tell(p, "%s", str_trim(missing.data));
+		ret = p->dry_run ? 0 : p->packages->install(names, err);
 	}
 	buf_free(&missing);
 	return ret;
@@ -75,27 +90,26 @@ static int install_users(struct plan *p, const struct component *c,
 
 static int install(struct plan *p, const struct component *c, struct buf *err)
 {
-	if (install_packages(p, c, err) < 0 || install_users(p, c, err) < 0)
+	if (install_users(p, c, err) < 0)
 		return -1;
 	return c->install && !p->dry_run ? c->install(p, err) : 0;
 }
 
 static int install_all(struct plan *p)
 {
-	int ret = 0;
+	struct buf err = BUF_INIT;
+	struct step s = step_begin(p, PLAN_INSTALL, "packages");
+	int ret = step_end(&s, install_packages(p, &err), &err);
 
 	for (size_t i = 0; i < p->component_count && ret == 0; i++) {
 		const struct component *c = p->components[i];
-		struct buf err = BUF_INIT;
-		struct step s;
 
-		if (!takes_part(p, c) ||
-		    (!c->packages && !c->users && !c->install))
+		if (!takes_part(p, c) || (!c->users && !c->install))
 			continue;
 		s = step_begin(p, PLAN_INSTALL, c->name);
 		ret = step_end(&s, install(p, c, &err), &err);
-		buf_free(&err);
 	}
+	buf_free(&err);
 	return ret;
 }
 
