@@ -27,6 +27,7 @@ static const struct {
 	const char *id, *version;
 } supported[] = {
 	{ "debian", "12" },
+	{ "debian", "13" },
 };
 
 /* NAME=value or NAME="value" of os-release(5). */
@@ -60,8 +61,8 @@ static int check_system(struct buf *err)
 		    strcmp(version.data, supported[i].version) == 0)
 			ret = 0;
 	if (ret < 0)
-		buf_setf(err, "this is %s; a relay needs Debian 12 "
-			 "(bookworm)", name.len ? name.data :
+		buf_setf(err, "this is %s; a relay needs Debian 12 or "
+			 "13", name.len ? name.data :
 			 "an unknown system");
 	buf_free(&text);
 	buf_free(&id);

@@ -13,4 +13,9 @@ extern const struct component component_host, component_unbound,
 extern const struct component *const server_components[];
 extern const size_t server_component_count;
 
+/* Which of the two ways a Dovecot's configuration is written in: "2.3", or
+ * "2.4" for that and later ones. said: what dovecot --version prints, or a
+ * package's version. NULL when it begins with no number. */
+const char *dovecot_version_of(const char *said);
+
 #endif

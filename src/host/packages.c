@@ -106,6 +106,24 @@ static void apt_version(const char *name, struct buf *out)
 	buf_free(&err);
 }
 
+/* "  Candidate: 1:2.4.1+dfsg1-6", or "(none)". */
+static void apt_candidate(const char *name, struct buf *out)
+{
+	static const char before[] = "Candidate: ";
+	struct buf said = BUF_INIT, err = BUF_INIT;
+	const char *at;
+
+	proc_run(&(struct proc_spec) { .argv = (const char *[]) {
+		"env", "LC_ALL=C", "apt-cache", "policy", name, NULL } },
+		&said, &err);
+	at = strstr(said.data, before);
+	if (at && at[sizeof(before) - 1] != '(')
+		buf_add(out, at + sizeof(before) - 1,
+			strcspn(at + sizeof(before) - 1, "\n"));
+	buf_free(&said);
+	buf_free(&err);
+}
+
 static bool lists_are_old(void)
 {
 	struct stat st;
@@ -226,7 +244,7 @@ static int apt_install(const char *const *names, struct buf *err)
 
 static const struct host_packages apt = {
 	.name = "apt", .missing = apt_missing, .install = apt_install,
-	.version = apt_version,
+	.version = apt_version, .candidate = apt_candidate,
 };
 
 const struct host_packages *host_packages_find(void)

@@ -18,6 +18,9 @@ struct host_packages {
 	int (*install)(const char *const *names, struct buf *err);
 	/* Append the installed version; nothing when it is not installed. */
 	void (*version)(const char *name, struct buf *out);
+	/* Append the version that install() would install; nothing when it is
+	 * not known here. */
+	void (*candidate)(const char *name, struct buf *out);
 };
 
 /* The host's package manager; NULL when it is none that we know. */

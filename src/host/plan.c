@@ -43,8 +43,27 @@ static int check_all(struct plan *p)
 
 /* ---- install ---------------------------------------------------------------- */
 
-/* All at once: a package manager takes seconds for each time that it runs. */
-static int install_packages(struct plan *p, struct buf *err)
+static void prepare_all(struct plan *p)
+{
+	for (size_t i = 0; i < p->component_count; i++)
+		if (p->components[i]->prepare)
+			p->components[i]->prepare(p);
+}
+
+/* Append a component's to the n names that there are; returns how many. */
+static size_t add_names(const char **names, size_t n, const char *const *more)
+{
+	for (; more && *more; more++) {
+		if (n == PLAN_PACKAGES_MAX)
+			bug("more than %d packages", PLAN_PACKAGES_MAX);
+		names[n++] = *more;
+	}
+	return n;
+}
+
+/* All at once: a package manager takes seconds for each time that it runs.
+ * Returns how many were missing, or -1. */
+static int install_missing(struct plan *p, struct buf *err)
 {
 	const char *names[PLAN_PACKAGES_MAX + 1];
 	struct buf missing = BUF_INIT;
@@ -53,22 +72,34 @@ static int install_packages(struct plan *p, struct buf *err)
 
 	for (size_t i = 0; i < p->component_count; i++) {
 		const struct component *c = p->components[i];
-		const char *const *name = c->packages;
 
-		for (; name && *name && takes_part(p, c); name++) {
-			if (n == PLAN_PACKAGES_MAX)
-				bug("more than %d packages", PLAN_PACKAGES_MAX);
-			names[n++] = *name;
-		}
+		if (!takes_part(p, c))
+			continue;
+		n = add_names(names, n, c->packages);
+		if (plan_wants(p, c->more_when))
+			n = add_names(names, n, c->more_packages);
 	}
 	names[n] = NULL;
 	ret = p->packages->missing(names, &missing, err);
 	if (ret > 0) {
 		plan_tell(p, "%s", str_trim(missing.data));
-		ret = p->dry_run ? 0 : p->packages->install(names, err);
+		if (!p->dry_run && p->packages->install(names, err) < 0)
+			ret = -1;
 	}
 	buf_free(&missing);
 	return ret;
+}
+
+/* What has been installed may tell what else is needed. */
+static int install_packages(struct plan *p, struct buf *err)
+{
+	int ret = install_missing(p, err);
+
+	if (ret > 0 && !p->dry_run) {
+		prepare_all(p);
+		ret = install_missing(p, err);
+	}
+	return ret < 0 ? -1 : 0;
 }
 
 static int install_users(struct plan *p, const struct component *c,
@@ -253,9 +284,13 @@ static void tell_changes(struct plan *p)
 
 static int collect(struct plan *p, const struct component *c, struct buf *err)
 {
-	for (const struct plan_file *f = c->files; f && f->template; f++)
-		if (add_file(p, f, err) < 0)
-			return -1;
+	/* what one row takes away another may put there */
+	for (int wanted = 0; wanted < 2; wanted++)
+		for (const struct plan_file *f = c->files; f && f->template;
+		     f++)
+			if (plan_wants(p, f->when) == wanted &&
+			    add_file(p, f, err) < 0)
+				return -1;
 	return c->configure ? c->configure(p, err) : 0;
 }
 
@@ -344,9 +379,7 @@ int plan_run(struct plan *p)
 {
 	int ret;
 
-	for (size_t i = 0; i < p->component_count; i++)
-		if (p->components[i]->prepare)
-			p->components[i]->prepare(p);
+	prepare_all(p);
 	ret = check_all(p);
 	if (ret == 0 && p->stages[PLAN_INSTALL])
 		ret = install_all(p);

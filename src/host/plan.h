@@ -75,7 +75,8 @@ struct plan_file {
 	mode_t mode;		/* 0: 0644 */
 	const char *owner;	/* user and group; NULL: root */
 	/* Condition as plan_wants() reads it; where it does not hold the file
-	 * is taken away. NULL: always. */
+	 * is taken away, unless another row of the component puts one there.
+	 * NULL: always. */
 	const char *when;
 };
 
@@ -84,13 +85,18 @@ struct plan_file {
 struct component {
 	const char *name;
 	const char *const *packages;
+	/* Wanted as well where that condition holds, which is asked again
+	 * when packages have been installed. */
+	const char *const *more_packages;
+	const char *more_when;
 	const struct host_user *users;
 	const struct plan_file *files;
 	/* What is special; each returns 0, or -1 with *err, and tells what it
 	 * changed by plan_tell(). A dry run calls none of install, commit and
 	 * activate, and configure must leave the host alone then. */
 	int (*check)(struct plan *p, struct buf *err);
-	/* Values for the layout that depend on the host; before all stages. */
+	/* Values for the layout that depend on the host; before all stages,
+	 * and again when packages have been installed. */
 	void (*prepare)(struct plan *p);
 	int (*install)(struct plan *p, struct buf *err);
 	int (*configure)(struct plan *p, struct buf *err);

@@ -49,6 +49,8 @@ static const struct {
 	{ "submission_port", "587" },
 	{ "smtps_port", "465" },
 
+	/* how its configuration is written: "2.4" is for later ones too */
+	{ "dovecot_version", "2.3" },
 	{ "dovecot_config_dir", "/etc/dovecot" },
 	{ "dovecot_base_dir", "/run/dovecot" },
 	{ "dovecot_state_dir", "/var/lib/dovecot" },

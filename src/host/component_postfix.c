@@ -1,55 +1,10 @@
-/* Postfix, which moves the mail, and Dovecot, which stores it. */
+/* Postfix, which moves the mail. */
 #include "host/components.h"
 
 #include <string.h>
 
-#include "base/assets.h"
-#include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
-
-/* ---- Dovecot ---------------------------------------------------------------- */
-
-static const char *const dovecot_packages[] = {
-	"dovecot-core", "dovecot-imapd", "dovecot-lmtpd", NULL,
-};
-
-static const struct plan_file dovecot_files[] = {
-	{ "dovecot/dovecot.conf", "{{ dovecot_config_dir }}/dovecot.conf" },
-	{ "dovecot/auth.conf", "{{ dovecot_config_dir }}/auth.conf" },
-	{ "dovecot/push_notification.lua",
-	  "{{ dovecot_config_dir }}/push_notification.lua" },
-	{ 0 },
-};
-
-static int dovecot_verify(struct plan *p, struct buf *err)
-{
-	char *path = arena_printf(&p->arena, "%s/dovecot.conf",
-				  layout_need(p->staged, "dovecot_config_dir"));
-
-	return proc_command((const char *[]) { "doveconf", "-n", "-c", path,
-					       NULL }, err);
-}
-
-/* Loaded by Dovecot's processes; its absence would be a warning in each. */
-static int dovecot_configure(struct plan *p, struct buf *err)
-{
-	const struct asset *a = asset_find("dovecot/imap-notify.so");
-
-	if (!a)
-		bug("imap-notify.so is not packed");
-	tree_put(&p->tree, layout_need(&p->layout, "imap_notify_library"),
-		 a->data, a->size, 0644, NULL, NULL);
-	return 0;
-}
-
-const struct component component_dovecot = {
-	.name = "dovecot", .packages = dovecot_packages,
-	.files = dovecot_files, .configure = dovecot_configure,
-	.verify = dovecot_verify,
-};
-
-/* ---- Postfix ---------------------------------------------------------------- */
 
 /* The account for deliveries to the milter's socket. */
 static const struct host_user postfix_users[] = {
