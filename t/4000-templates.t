@@ -121,6 +121,47 @@ SETTINGS = [
     ("limits", "dovecot", "service/imap/process_limit", "300"),
 ]
 
+# the same of Dovecot 2.4's, where that is installed
+SETTINGS_24 = [
+    ("acme", "mail_plugins", "mail_compress = yes\nquota = yes"),
+    ("acme", "protocol/imap/mail_plugins", "imap_quota = yes\n"
+     "last_login = yes\nmail_compress = yes\nquota = yes"),
+    ("acme", "protocol/lmtp/mail_plugins", "mail_compress = yes\n"
+     "mail_lua = yes\nnotify = yes\npush_notification = yes\n"
+     "push_notification_lua = yes\nquota = yes"),
+    ("acme", "protocol/lmtp/mail_fsync", "never"),
+    ("acme", "mail_driver", "maildir"),
+    ("acme", "mail_path", "/home/vmail/mail/chat.example.org/%{user}"),
+    ("acme", "mail_compress_write_method", "gz"),
+    ("acme", "quota_storage_size", "500 M"),
+    ("acme", "quota_storage_grace", "0"),
+    ("acme", "service/quota-warning/executable",
+     "script /usr/local/bin/chatmail quota-expire"),
+    ("acme", "imap_hibernate_timeout", "30 secs"),
+    ("acme", "imap_capability/COMPRESS=DEFLATE", "no"),
+    ("acme", "imap_capability/XCHATMAIL", "yes"),
+    ("acme", "import_environment/LD_PRELOAD",
+     "/usr/local/lib/chatmail/imap-notify.so"),
+    ("slower", "import_environment/CHATMAIL_IMAP_NOTIFY_DELAY", "100"),
+    ("stock Dovecot", "imap_hibernate_timeout", "0"),
+    ("compress", "imap_hibernate_timeout", "0"),
+    ("compress", "imap_capability/COMPRESS=DEFLATE", "yes"),
+    ("acme", "listen", "*, ::"),
+    ("no ipv6", "listen", "0.0.0.0"),
+    ("acme", "ssl", "required"),
+    ("acme", "ssl_min_protocol", "TLSv1.3"),
+    ("acme", "shutdown_clients", "no"),
+    ("acme", "service/imap-login/restart_request_count", "unlimited"),
+    ("self-signed", "ssl_server_cert_file", "/etc/ssl/certs/mailserver.pem"),
+    ("rawlog", "protocol/imap/rawlog_dir", "%{home}"),
+    ("rawlog", "service/imap/executable", "imap postlogin"),
+    ("metrics", "service/stats/inet_listener/http/listen", "127.0.0.1"),
+    ("privacy", "mail_server_admin", "mailto:privacy@example.org"),
+    ("limits", "quota_storage_size", "2 G"),
+    ("limits", "quota_mail_size", "10 M"),
+    ("limits", "service/imap/process_limit", "300"),
+]
+
 # relay, service in master.cf, options it has
 SERVICES = [
     ("acme", "25/inet", ["smtpd_tls_security_level=encrypt",
@@ -195,13 +236,19 @@ def render(ini, *options):
     return top, code, said
 
 
+def dovecot_conf(top):
+    """The file that the Dovecot which is here reads."""
+    return os.path.join(top, "dovecot", "dovecot-2.4.conf" if IS_24 else
+                        "dovecot.conf")
+
+
 def setting(top, program, name):
     if program == "postfix":
         return run(find("postconf"), "-c", os.path.join(top, "postfix"),
                    "-h", name)[1].strip()
-    return run(find("doveconf"), "-c", os.path.join(top, "dovecot",
-                                                    "dovecot.conf"),
-               "-h", *doveconf_words(name))[1].strip()
+    said = run(find("doveconf"), "-c", dovecot_conf(top), "-h",
+               *doveconf_words(name))[1].strip()
+    return re.sub(r"(?m)^\s+", "", said)
 
 
 def doveconf_words(name):
@@ -217,8 +264,24 @@ def complaints(*command):
     return p.returncode, p.stderr
 
 
+def names_in(*templates):
+    """What the values and conditions of templates ask for."""
+    text = "".join(open(os.path.join(TOP, "conf-templates/dovecot", t)).read()
+                   for t in templates)
+    return set(re.findall(r"(?:\{\{|\{% if(?: not)?) (\w+)", text))
+
+
+def blocks_in(template):
+    """The services, listeners, folders and figures that it names."""
+    with open(os.path.join(TOP, "conf-templates/dovecot", template)) as f:
+        return sorted(set(re.findall(
+            r"(?m)^ *((?:service|metric|unix_listener|inet_listener|mailbox) "
+            r".*) \{$", f.read())))
+
+
 if not find("postconf") or not find("doveconf"):
     tap.skip_all("Postfix and Dovecot are not installed")
+IS_24 = run(find("dovecot"), "--version")[1] >= "2.4"
 
 rendered = {}
 for name, ini in RELAYS:
@@ -234,11 +297,18 @@ for name, ini in RELAYS:
     tap.is_(left, [], name + ": no tag is left")
     said = complaints(find("postconf"), "-c", os.path.join(top, "postfix"))
     tap.is_(said, (0, ""), name + ": postconf has no complaint")
-    said = complaints(find("doveconf"), "-n", "-c",
-                      os.path.join(top, "dovecot/dovecot.conf"))
+    said = complaints(find("doveconf"), "-n", "-c", dovecot_conf(top))
     tap.is_(said, (0, ""), name + ": doveconf has no complaint")
 
-for name, program, parameter, want in SETTINGS:
+tap.is_(names_in("dovecot-2.4.conf", "auth.lua") ^
+        names_in("dovecot.conf", "auth.conf"), set(),
+        "both Dovecots follow the same settings")
+tap.is_(set(blocks_in("dovecot.conf")) ^ set(blocks_in("dovecot-2.4.conf")),
+        {"unix_listener anvil"}, "and have the same services and figures")
+
+for name, program, parameter, want in [
+        row for row in SETTINGS if row[1] != "dovecot" or not IS_24] + [
+        (row[0], "dovecot", *row[1:]) for row in SETTINGS_24 if IS_24]:
     tap.is_(setting(rendered[name], program, parameter), want,
             "%s: %s %s" % (name, program, parameter))
 

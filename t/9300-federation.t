@@ -484,16 +484,6 @@ class Tests:
             tap.diag("%s: %.1f s" % (test.__name__, time.monotonic() - began))
 
 
-def program_in(network, core):
-    """A program that is run as the network's operator would."""
-    path = network.run_files.path("core")
-    with open(path, "w") as f:
-        f.write("#!%s\nimport os, sys\nargv = %r\nos.execvp(argv[0], argv)\n" %
-                (sys.executable, network.command([core])))
-    os.chmod(path, 0o755)
-    return path
-
-
 def main():
     reason = relays.skip_reason()
     if reason:
@@ -506,7 +496,7 @@ def main():
         network = stack.enter_context(hosts.Network())
         tests = Tests(network)
         os.mkdir(network.run_files.path("chat"))
-        program = program_in(network, core)
+        program = relays.program_in(network, core)
         try:
             with deltachat.Core(program, network.run_files.path("chat")) as c:
                 tests.run(c)

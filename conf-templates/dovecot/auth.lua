@@ -202,14 +202,19 @@ function auth_password_verify(req, password)
   local key = "passdb/" .. quote(password) .. '"' .. quote(req.user)
   local user, why = look_up(key, req.user)
   if user == false then
-    return auth.PASSDB_RESULT_USER_UNKNOWN, {}
+    return auth.PASSDB_RESULT_USER_UNKNOWN
   end
-  local same = user and user.password and
-    req:password_verify(user.password, password)
-  if same == 1 then
+  local same, problem
+  if user and user.password then
+    same, problem = req:password_verify(user.password, password)
+  end
+  if problem then
+    req:log_error(problem)
+    return auth.PASSDB_RESULT_SCHEME_NOT_AVAILABLE
+  elseif same == 1 then
     return auth.PASSDB_RESULT_OK, {}
   elseif same == 0 then
-    return auth.PASSDB_RESULT_PASSWORD_MISMATCH, {}
+    return auth.PASSDB_RESULT_PASSWORD_MISMATCH
   end
   return auth.PASSDB_RESULT_INTERNAL_FAILURE,
     "doveauth: " .. (why or "no password that can be compared")
@@ -218,7 +223,7 @@ end
 function auth_userdb_lookup(req)
   local user, why = look_up("userdb/" .. quote(req.user), req.user)
   if user == false then
-    return auth.USERDB_RESULT_USER_UNKNOWN, {}
+    return auth.USERDB_RESULT_USER_UNKNOWN
   elseif not user then
     return auth.USERDB_RESULT_INTERNAL_FAILURE, "doveauth: " .. why
   end

@@ -69,6 +69,16 @@ def encrypted(sender, to):
     return text.replace("\n", "\r\n").encode()
 
 
+def program_in(network, core):
+    """A program that is run as the network's operator would."""
+    path = network.run_files.path("core")
+    with open(path, "w") as f:
+        f.write("#!%s\nimport os, sys\nargv = %r\nos.execvp(argv[0], argv)\n" %
+                (sys.executable, network.command([core])))
+    os.chmod(path, 0o755)
+    return path
+
+
 def trust_nobody():
     """A TLS context that takes every certificate."""
     context = ssl.create_default_context()

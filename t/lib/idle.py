@@ -171,7 +171,8 @@ def master_pid(relay):
 
 def process_of(relay, watcher):
     """Pid of the imap process that a connection logged in to."""
-    line = relay.wait_log("Login: user=<%s>" % watcher.addr)
+    # "Login: user=", from 2.4 on "Logged in: user="
+    line = relay.wait_log(": user=<%s>, method=" % watcher.addr)
     return int(re.search(r"mpid=(\d+)", line)[1])
 
 
@@ -208,8 +209,11 @@ def hibernate_after(relay, secs):
     """Let idle connections hibernate after so many seconds."""
     def change(text):
         new = "imap_hibernate_timeout = %ds\n" % secs
+        more = HIBERNATION
+        if text.startswith("dovecot_config_version"):
+            more = more.replace("$default", "$SET:default")
         text, n = re.subn(r"(?m)^imap_hibernate_timeout = .*\n", new, text)
         if not n:
-            text += new + HIBERNATION
+            text += new + more
         return text + "log_debug = category=imap\n"
     reconfigure(relay, change)
