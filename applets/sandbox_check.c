@@ -67,7 +67,8 @@ void sandbox_check_programs(void)
 		const char *program, *packages;
 	} needed[] = {
 		{ "postfix", "postfix" },
-		{ "dovecot", "dovecot-imapd dovecot-lmtpd" },
+		{ "dovecot", "dovecot-imapd dovecot-lmtpd "
+		  "dovecot-auth-lua lua-socket" },
 		{ "unbound", "unbound" },
 		{ "nginx", "nginx libnginx-mod-stream" },
 	};

@@ -146,7 +146,7 @@ def test_dns(op, host):
 
 def test_system(op, host):
     release = host.get("/usr/lib/os-release").decode()
-    for version, name in ("11", "bullseye"), ("13", "trixie"):
+    for version, name in ("11", "bullseye"), ("14", "forky"):
         host.put("/usr/lib/os-release", release.replace(
             'VERSION_ID="12"', 'VERSION_ID="%s"' % version).replace(
             "12 (bookworm)", "%s (%s)" % (version, name)))

@@ -273,7 +273,6 @@ class Tests:
         tap.is_(new, old, "the same accounts were made")
         tap.is_(len(new), sum(row[3] == "ok" for row in tables[0]),
                 "of the good ones alone")
-        self.known = self.new.passwords
 
     def test_answers(self):
         """What doveauth might answer, were it another or broken."""
@@ -328,12 +327,10 @@ class Tests:
                                relay.passwords[user]), "ok", "and login")
 
     def test_storm(self):
-        took = {}
-        for what in "new", "known":
+        for what in ("new", "known") if LONG else ("new",):
             for relay in self.both:
-                users = took.setdefault(relay.domain, [
-                    ("storm%04d@%s" % (n, relay.domain), logins.MARK +
-                     "%05d" % n) for n in range(STORM)])
+                users = [("storm%04d@%s" % (n, relay.domain), logins.MARK +
+                          "%05d" % n) for n in range(STORM)]
                 secs, results = logins.storm(relay.host.address, users)
                 tap.is_([r for r in results if r != "ok"], [],
                         "%s: %d %s accounts at once" % (relay.domain, STORM,
@@ -353,11 +350,13 @@ class Tests:
 
     def test_logs(self):
         for relay in self.both:
-            tap.is_(relay.said(logins.MARK), [], relay.domain +
-                    ": no password got into a log")
+            # 2.3 by itself tells of keys that it cannot ask for
+            tap.is_([line for line in relay.said(logins.MARK) if
+                     relay is self.new or "Failed to lookup key" not in line],
+                    [], relay.domain + ": no password got into a log")
         said = [line for line in self.new.said("Error:") +
                 self.new.said("Fatal:") + self.new.said("Panic:")
-                if "doveauth: " not in line and "request [" not in line]
+                if "doveauth: " not in line and "quota-expire: " not in line]
         tap.is_(said[:5], [], "Dovecot 2.4 complains of nothing else")
 
     # ---- the sandbox

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "host/components.h"
 #include "host/plan.h"
 
 static char top[] = "/tmp/chatmail-plan-XXXXXX";
@@ -207,6 +208,123 @@ static void test_conditions(const struct relay *r)
 	plan_free(&p);
 }
 
+/* ---- what depends on what has been installed ----------------------------------- */
+
+static const char *const few[] = { "daemon", NULL };
+static const char *const more[] = { "daemon-lua", NULL };
+static struct buf apt = BUF_INIT;	/* what was installed */
+static const char *daemon_version;	/* that install() brings */
+
+static int missing(const char *const *names, struct buf *out, struct buf *err)
+{
+	if (strstr(apt.data, names[0]))
+		return 0;
+	buf_addf(out, "%s ", names[0]);
+	return 1;
+}
+
+static int install_names(const char *const *names, struct buf *err)
+{
+	buf_addf(&apt, "<%s>", names[0]);
+	return 0;
+}
+
+static void prepare_daemon(struct plan *p)
+{
+	if (strstr(apt.data, "<daemon>"))
+		layout_setf(&p->layout, "dovecot_version", "%s",
+			    daemon_version);
+}
+
+static const struct plan_file rows[] = {
+	{ "dovecot/auth.conf", "{{ dovecot_config_dir }}/one",
+	  .when = "dovecot_version=2.3" },
+	{ "dovecot/auth.lua", "{{ dovecot_config_dir }}/one",
+	  .when = "dovecot_version=2.4" },
+	{ "dovecot/auth.conf", "{{ dovecot_config_dir }}/two",
+	  .when = "dovecot_version=2.3" },
+	{ 0 },
+};
+
+static const struct component daemon_part = {
+	.name = "daemon", .packages = few, .more_packages = more,
+	.more_when = "dovecot_version=2.4", .prepare = prepare_daemon,
+	.files = rows,
+};
+
+static const struct component *const daemon_parts[] = { &daemon_part };
+
+static void run_daemon(const struct relay *r, const char *version)
+{
+	static const struct host_packages packages = {
+		.name = "fake", .missing = missing, .install = install_names,
+	};
+	struct plan p;
+
+	daemon_version = version;
+	plan_init(&p, r);
+	p.components = daemon_parts;
+	p.component_count = ARRAY_LEN(daemon_parts);
+	p.stage_dir = at("stage");
+	p.stages[PLAN_ACTIVATE] = false;
+	p.packages = &packages;
+	p.on_event = on_event;
+	layout_setf(&p.layout, "dovecot_config_dir", "%s/etc", top);
+	tap_ok(plan_run(&p) == 0, "a daemon of version %s", version);
+	plan_free(&p);
+}
+
+/* The file that there is begins like that. */
+static bool begins(const char *name, const char *want)
+{
+	struct buf text = BUF_INIT;
+	bool ret = file_read(at(name), 65536, &text) == 0 &&
+		str_starts(text.data, want);
+
+	buf_free(&text);
+	return ret;
+}
+
+static void test_versions_installed(const struct relay *r)
+{
+	run_daemon(r, "2.3");
+	tap_is(apt.data, "<daemon>", "2.3 needs no more");
+	tap_ok(begins("etc/one", "# doveauth") && begins("etc/two", "# doveauth"),
+	       "and has its files");
+	run_daemon(r, "2.4");
+	tap_is(apt.data, "<daemon><daemon-lua>", "after an upgrade it does");
+	tap_ok(begins("etc/one", "-- Written") &&
+	       access(at("etc/two"), F_OK) < 0,
+	       "one file is replaced, one goes");
+	buf_reset(&apt);
+	run_daemon(r, "2.4");
+	tap_is(apt.data, "<daemon><daemon-lua>", "all in one run");
+	buf_free(&apt);
+}
+
+static void test_dovecot_version(void)
+{
+	static const struct {
+		const char *said, *want;
+	} cases[] = {
+		{ "2.3.19.1 (9b53102964)", "2.3" },
+		{ "1:2.3.19.1+dfsg1-2.1+deb12u1", "2.3" },
+		{ "2.4.1-4 (7d8c0e5759)", "2.4" },
+		{ "1:2.4.1+dfsg1-6+deb13u7", "2.4" },
+		{ "2.4.2-r0", "2.4" }, { "2.10.0", "2.4" },
+		{ "3.0", "2.4" }, { "2.2.36", "2.3" }, { "1", "2.3" },
+		{ "", NULL }, { "dovecot: not found", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *got = dovecot_version_of(cases[i].said);
+
+		tap_ok(got == cases[i].want || (got && cases[i].want &&
+		       strcmp(got, cases[i].want) == 0), "Dovecot \"%s\"",
+		       cases[i].said);
+	}
+}
+
 int main(void)
 {
 	static const char ini[] = "[params]\nmail_domain = _x.test\n";
@@ -223,6 +341,8 @@ int main(void)
 	test_runs(r);
 	test_failures(r);
 	test_conditions(r);
+	test_versions_installed(r);
+	test_dovecot_version();
 	file_remove_tree(top);
 	relay_free(r);
 	buf_free(&events);
