@@ -139,14 +139,16 @@ static void test_runs(const struct relay *r)
 	struct buf diff = BUF_INIT;
 
 	tap_is(run(r, "1\n", true, &diff), "check.first= check.second= "
-	       "install.first= configure.first= configure.second= "
+	       "install.packages= install.first= configure.first= "
+	       "configure.second= "
 	       "configure.files+ 0", "a dry run");
 	tap_ok(strstr(diff.data, "+1\n") && strstr(diff.data, "/etc/two"),
 	       "shows what would be");
 	tap_ok(!installed && access(at("one"), F_OK) < 0 && verified == 0,
 	       "and does nothing");
 	tap_is(run(r, "1\n", false, NULL), "check.first= check.second= "
-	       "install.first+ configure.first= configure.second= "
+	       "install.packages= install.first+ configure.first= "
+	       "configure.second= "
 	       "configure.files+ 0", "the first run");
 	tap_ok(holds("one", "1\n") && access(at("etc/two"), F_OK) == 0,
 	       "made the files");
@@ -155,7 +157,8 @@ static void test_runs(const struct relay *r)
 	tap_ok(verified == 1, "after a test");
 	tap_ok(access(at("stage"), F_OK) < 0, "which leaves nothing behind");
 	tap_is(run(r, "1\n", false, NULL), "check.first= check.second= "
-	       "install.first= configure.first= configure.second= "
+	       "install.packages= install.first= configure.first= "
+	       "configure.second= "
 	       "configure.files= 0", "the second run changes nothing");
 	tap_ok(verified == 1, "and tests nothing");
 	buf_free(&diff);
@@ -167,10 +170,13 @@ static void test_failures(const struct relay *r)
 		const char *fails, *want;
 	} cases[] = {
 		{ "check", "check.first! check.second! -1" },
-		{ "install", "check.first= check.second= install.first! -1" },
-		{ "configure", "check.first= check.second= install.first= "
+		{ "install", "check.first= check.second= install.packages= "
+		  "install.first! -1" },
+		{ "configure", "check.first= check.second= install.packages= "
+		  "install.first= "
 		  "configure.first! -1" },
-		{ "verify", "check.first= check.second= install.first= "
+		{ "verify", "check.first= check.second= install.packages= "
+		  "install.first= "
 		  "configure.first= configure.second= configure.files! -1" },
 	};
 
@@ -215,23 +221,41 @@ static const char *const more[] = { "daemon-lua", NULL };
 static struct buf apt = BUF_INIT;	/* what was installed */
 static const char *daemon_version;	/* that install() brings */
 
+static bool is_there(const char *name)
+{
+	struct buf mark = BUF_INIT;
+	bool ret;
+
+	buf_addf(&mark, "<%s>", name);
+	ret = strstr(apt.data, mark.data) != NULL;
+	buf_free(&mark);
+	return ret;
+}
+
 static int missing(const char *const *names, struct buf *out, struct buf *err)
 {
-	if (strstr(apt.data, names[0]))
-		return 0;
-	buf_addf(out, "%s ", names[0]);
-	return 1;
+	int count = 0;
+
+	for (; *names; names++) {
+		if (is_there(*names))
+			continue;
+		buf_addf(out, "%s ", *names);
+		count++;
+	}
+	return count;
 }
 
 static int install_names(const char *const *names, struct buf *err)
 {
-	buf_addf(&apt, "<%s>", names[0]);
+	for (; *names; names++)
+		if (!is_there(*names))
+			buf_addf(&apt, "<%s>", *names);
 	return 0;
 }
 
 static void prepare_daemon(struct plan *p)
 {
-	if (strstr(apt.data, "<daemon>"))
+	if (is_there("daemon"))
 		layout_setf(&p->layout, "dovecot_version", "%s",
 			    daemon_version);
 }
