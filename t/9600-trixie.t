@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A relay on Debian 13, whose Dovecot 2.4 asks doveauth by a script in Lua,
 beside one on Debian 12: set up by the same deploy, they write to each other,
-and treat logins alike. LONG=1 also runs tests of the sandbox on Debian 13."""
+and treat logins alike. LONG=1 also builds it there, and runs tests of the
+sandbox."""
 import concurrent.futures
 import contextlib
 import http.server
@@ -24,6 +25,7 @@ import smtptest
 import tap
 from relays import LETTERS, Relay, until
 
+TOP = os.path.dirname(HERE)
 LONG = bool(os.environ.get("LONG"))
 NEW, OLD = "_new.test", "_old.test"
 DEBUG = "/etc/systemd/system/chatmail-dkim.service.d/debug.conf"
@@ -33,6 +35,12 @@ BOX = "/home/vmail/mail/"
 # these run on a host that has the program and little more
 IN_HOST = ["7000-sandbox.t", "7100-deltachat.t", "7200-federation.t",
            "7300-quota.t", "7600-notify.t"]
+UNITS = ["doveauth", "lastlogin", "chatmail-metadata", "chatmail-dkim",
+         "filtermail", "filtermail-incoming", "chatmail-newemail",
+         "chatmail-expire", "chatmail-fsreport"]
+VARIANTS = ["imap_notify_delay = 500", "imap_compress = true",
+            "imap_rawlog = yes", "mtail_address = 127.0.0.1",
+            "privacy_mail = p@example.org", "disable_ipv6 = true"]
 STOP = "systemctl stop doveauth.socket doveauth"
 START = "systemctl start doveauth.socket doveauth"
 
@@ -155,6 +163,26 @@ class Tests:
                 if line and "fs.inotify" not in line and
                 "All is well" not in line]
 
+    def test_units(self):
+        """A newer systemd knows more ways in."""
+        said = self.new.sh("for u in %s; do systemd-analyze security "
+                           "--no-pager $u; done" % " ".join(UNITS))
+        levels = [float(n) for n in re.findall(
+            r"Overall exposure level.*: ([\d.]+) ", said)]
+        tap.ok(len(levels) == len(UNITS) and max(levels) <= 2,
+               "units of ours are exposed to 2.0 at most: %s" % levels)
+
+    def test_configurations(self):
+        """Dovecot 2.4 takes what all kinds of settings make of its file."""
+        for line in VARIANTS:
+            self.new.host.put("/tmp/variant/chatmail.ini",
+                              "[params]\nmail_domain = _x.test\n" + line)
+            said = self.new.sh(
+                "cd /tmp/variant && chatmail sandbox . --server 2>&1 && "
+                "doveconf -n -c dovecot/dovecot-2.4.conf 2>&1 >/dev/null; "
+                "echo $?")
+            tap.is_(said, "0", "doveconf takes %s" % line)
+
     # ---- mail
 
     def test_chat(self):
@@ -213,7 +241,8 @@ class Tests:
         # of last week
         self.new.sh("cd %s%s/%s/new && for f in *; do mv $f $((${f%%%%.*} - "
                     "604800)).${f#*.}; done" % (BOX, NEW, addr))
-        self.new.submit(addr, addr, smtptest.encrypted(addr, addr, 4 * MB // 10))
+        self.new.submit(addr, addr, smtptest.encrypted(addr, addr,
+                                                       4 * MB // 10))
         tap.ok(until(lambda: self.new.said(
             "quota-expire: removed 1 message(s) from " + addr)),
             "a mailbox that is 75 % full is emptied")
@@ -223,7 +252,8 @@ class Tests:
         addr = self.new.user()
         imap = self.new.imap(addr)
         token = word(40)
-        imap.xatom("SETMETADATA", "INBOX", '(/private/devicetoken "%s")' % token)
+        imap.xatom("SETMETADATA", "INBOX",
+                   '(/private/devicetoken "%s")' % token)
         tap.like(str(imap.xatom("GETMETADATA", "INBOX", "/private/devicetoken")
                      + imap.response("METADATA")), token, "a device's token")
         imap.logout()
@@ -303,8 +333,15 @@ class Tests:
             tap.is_([logins.attempt(address, *pair), logins.attempt(
                 address, user, "wrong" + logins.MARK)], ["unavailable"] * 2,
                 relay.domain + ": doveauth stopped: a temporary failure")
+            since = relay.mark()
+            relay.sh("echo Subject: waits | sendmail " + user)
+            tap.ok(until(lambda: [s for s in relay.said("to=<" + user, since)
+                                  if "status=deferred" in s]),
+                   "and mail waits")
             relay.sh(START)
-            tap.is_(logins.attempt(address, *pair), "ok", "it is back: login")
+            relay.flush()
+            tap.ok(relay.has_mail(user, 1), "until it is back")
+            tap.is_(logins.attempt(address, *pair), "ok", "and logins too")
             relay.sh("systemctl restart doveauth")
             tap.is_(logins.attempt(address, *pair), "ok",
                     "it was restarted: login")
@@ -381,14 +418,34 @@ class Tests:
                 tap.diag("\n".join(line for line in (out + err).splitlines()
                                    if not line.startswith("ok ")))
 
+    def test_build(self):
+        """As a developer on Debian 13 does, with another compiler."""
+        files = hosts.command("git", "ls-files", "-z", cwd=TOP).split("\0")
+        top = self.new.host.root + "/root/source"
+        for name in filter(None, files):
+            os.makedirs(os.path.dirname(os.path.join(top, name)),
+                        exist_ok=True)
+            shutil.copy(os.path.join(TOP, name), os.path.join(top, name))
+        shutil.copytree(os.path.dirname(deltachat.find_program()),
+                        top + "/build/core")
+        good(self.new.host.run(
+            "cd /root/source && DEBIAN_FRONTEND=noninteractive apt-get -qq "
+            "install --yes --no-install-recommends gcc make $(t/lib/deps "
+            "--print | grep -e -dev$) && make", timeout=3600),
+            "it builds on Debian 13")
+        out = good(self.new.host.run("cd /root/source && t/lib/demo "
+                                     "build/chatmail"), "the demo")
+        tap.diag(out)
+
     def run(self, core):
-        tests = [self.test_deploy, self.test_idle, self.test_nasty,
+        tests = [self.test_deploy, self.test_idle, self.test_units,
+                 self.test_configurations, self.test_nasty,
                  self.test_answers, self.test_chat, self.test_quota,
                  self.test_push, self.test_lastlogin, self.test_storm,
                  self.test_hibernated, self.test_silence, self.test_stopped,
                  self.test_users, self.test_logs, self.test_again]
         if LONG:
-            tests.append(self.test_sandbox)
+            tests += [self.test_sandbox, self.test_build]
         for test in [lambda: self.make_relays(core), *tests]:
             began = time.monotonic()
             test()

@@ -70,8 +70,13 @@ class Tests:
            "update")
         code, out, err = self.host.inside(
             ["sh", "-c", APT + "full-upgrade --yes"], timeout=1800)
-        tap.is_(code, 0, "apt full-upgrade to Debian 13")
-        tap.diag("\n".join((out + err).splitlines()[-5:]) if code else "")
+        # its trigger restarts Dovecot, which does not start
+        failed = (out + err).partition("Errors were encountered while "
+                                       "processing:\n")[2].split("E:")[0]
+        if not tap.ok(code == 0 or failed.split() == ["dovecot-core"],
+                      "apt full-upgrade to Debian 13"):
+            tap.diag((out + err)[-3000:])
+        tap.diag("not configured by it: %s" % failed.split())
         tap.diag("after %.0f s" % (time.monotonic() - began))
         tap.like(sh("dovecot --version"), "2.4.", "which has Dovecot 2.4")
         self.host.reboot()
@@ -79,15 +84,15 @@ class Tests:
     def test_between(self):
         """What no deploy has put right yet."""
         tap.diag("failed then: %s" % self.host.failed_units())
-        tap.like(self.relay.sh("systemctl status dovecot", False), "failed",
-                 "Dovecot refuses what it read before")
+        tap.like(self.relay.sh("systemctl status dovecot", False),
+                 "exit-code", "Dovecot refuses what it read before")
         relay, since = self.relay, self.relay.mark()
         sender = "somebody@outside.test"
         said = relay.from_outside(sender, self.user, relays.encrypted(
             sender, self.user))
         tap.diag("mail from outside: %s" % said)
         tap.ok(said == "accepted" or said[:2] in ("45", "55"), "Postfix runs")
-        relay.sh("echo 'Subject: meanwhile' | sendmail " + self.user)
+        relay.sh("echo Subject: meanwhile | sendmail " + self.user)
         tap.ok(relays.until(lambda: relay.said("status=deferred", since)),
                "and keeps mail meanwhile")
         tap.like(relay.status()[1], "dovecot", "status tells of it")
@@ -96,9 +101,10 @@ class Tests:
         relay, host = self.relay, self.host
         out = good(relay.deploy(), "deploy again")
         for part in "dovecot-auth-lua", "/etc/dovecot/auth.conf removed", \
-                "/etc/dovecot/auth.lua new", "/etc/dovecot/dovecot.conf changed":
-            tap.like(out, part, part)
+                "/etc/dovecot/auth.lua new", "dovecot.conf changed":
+            tap.like(out, part, "says: " + part)
         tap.is_(host.failed_units(), [], "nothing has failed any more")
+        tap.is_(relay.sh("dpkg --audit"), "", "and all packages are whole")
         relay.flush()
         tap.ok(relays.until(lambda: "meanwhile" in "".join(
             relay.inbox(self.user))), "what came meanwhile is there")

@@ -1,8 +1,8 @@
 -- Written by chatmail; changes here are overwritten.
 -- Asks doveauth about users, by Dovecot's dict protocol: 2.4 has no passdb and
 -- userdb that does. It runs in auth-worker processes, one login at a time in
--- each, so that none waits for another's. Whatever cannot be asked or
--- understood is a temporary failure, and no text from here has a password in it.
+-- each, so that none waits for another's. What cannot be asked or understood is
+-- a temporary failure, and no text from here has a password in it.
 
 local socket = require "socket"
 local unix = require "socket.unix"
@@ -12,7 +12,7 @@ local DOVEAUTH = "{{ doveauth_socket }}"
 local PATIENCE = 30             -- seconds for an answer
 local LINE_MAX = 64 * 1024      -- bytes
 
--- ---- the dict protocol ------------------------------------------------------
+-- ---- the dict protocol -----------------------------------------------------
 
 local ESCAPED = {
   ["\0"] = "\0010", ["\1"] = "\0011", ["\t"] = "\1t", ["\r"] = "\1r",
@@ -71,7 +71,7 @@ end
 
 -- Call read(link) with a connection on which that request was sent. Returns
 -- what read returns, or nil and why. There is a connection for each request, so
--- none is left over from a doveauth that is no more, or has an old answer in it.
+-- none is left over from a doveauth that is no more, or with an old answer.
 local function ask(request, read)
   local peer = unix.stream()
   local link = { peer = peer, got = "", deadline = socket.gettime() + PATIENCE }
@@ -89,11 +89,11 @@ local function ask(request, read)
   return result, why
 end
 
--- ---- the answers ------------------------------------------------------------
+-- ---- the answers -----------------------------------------------------------
 
 local PLAIN = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
--- The code point of \uXXXX behind at, or of two that are one, and where it ends.
+-- The code point of \uXXXX at a place, or of two that are one; where it ends.
 local function code_point(text, at)
   local high, after = text:match("^u(%x%x%x%x)()", at)
   if not high then
@@ -196,7 +196,7 @@ local function read_users(link)
   end
 end
 
--- ---- what Dovecot calls -----------------------------------------------------
+-- ---- what Dovecot calls ----------------------------------------------------
 
 function auth_password_verify(req, password)
   local key = "passdb/" .. quote(password) .. '"' .. quote(req.user)
@@ -233,7 +233,8 @@ end
 
 -- For doveadm; an error when they cannot be told.
 function auth_userdb_iterate()
-  local users, why = ask("I" .. line("0", "0", "shared/userdb/", ""), read_users)
+  local request = "I" .. line("0", "0", "shared/userdb/", "")
+  local users, why = ask(request, read_users)
   if not users then
     error("doveauth: " .. why, 0)
   end
