@@ -33,8 +33,8 @@ STORM = 200
 MB = 1024 * 1024
 BOX = "/home/vmail/mail/"
 # these run on a host that has the program and little more
-IN_HOST = ["7000-sandbox.t", "7100-deltachat.t", "7200-federation.t",
-           "7300-quota.t", "7600-notify.t"]
+IN_HOST = ["4000-templates.t", "7000-sandbox.t", "7100-deltachat.t",
+           "7200-federation.t", "7300-quota.t", "7600-notify.t"]
 UNITS = ["doveauth", "lastlogin", "chatmail-metadata", "chatmail-dkim",
          "filtermail", "filtermail-incoming", "chatmail-newemail",
          "chatmail-expire", "chatmail-fsreport"]
@@ -355,8 +355,7 @@ class Tests:
             done = pool.submit(logins.attempt, relay.host.address, user,
                                relay.passwords[user])
             until(lambda: relay.sh("ss -xH | grep -c doveauth.socket", False)
-                  not in ("", "0"), 10)
-            time.sleep(.3)
+                  not in ("", "0"), 3)
             relay.sh("systemctl kill -s KILL doveauth")
             tap.ok(done.result() in ("unavailable", "ok"),
                    "doveauth killed while asked: not refused")
@@ -405,7 +404,8 @@ class Tests:
                     "python3 openssl binutils; chmod 755 /root; "
                     "mkdir -p /root/chatmail/build")
         top = host.root + "/root/chatmail"
-        shutil.copytree(HERE, top + "/t")
+        for name in "t", "conf-templates":
+            shutil.copytree(os.path.join(TOP, name), os.path.join(top, name))
         shutil.copy(relays.CHATMAIL, top + "/build/chatmail")
         shutil.copytree(relays.BUILD + "/dovecot", top + "/build/dovecot")
         shutil.copytree(os.path.dirname(deltachat.find_program()),

@@ -208,16 +208,14 @@ function auth_password_verify(req, password)
   if user and user.password then
     same, problem = req:password_verify(user.password, password)
   end
-  if problem then
-    req:log_error(problem)
-    return auth.PASSDB_RESULT_SCHEME_NOT_AVAILABLE
-  elseif same == 1 then
+  if same == 1 then
     return auth.PASSDB_RESULT_OK, {}
-  elseif same == 0 then
+  -- the problem then is that, or a hash of a kind that Dovecot does not know
+  elseif same == 0 and not (problem or ""):find("scheme", 1, true) then
     return auth.PASSDB_RESULT_PASSWORD_MISMATCH
   end
   return auth.PASSDB_RESULT_INTERNAL_FAILURE,
-    "doveauth: " .. (why or "no password that can be compared")
+    "doveauth: " .. (why or problem or "no password that can be compared")
 end
 
 function auth_userdb_lookup(req)

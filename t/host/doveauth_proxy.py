@@ -72,7 +72,7 @@ TRICKS = {
     "nohash001": ("unavailable", _say(b'O{"addr": "x"}\n')),
     "halfjson1": ("unavailable", _say(b'O{"password": "{PLAIN}\n')),
     "behindit1": ("unavailable", _more(b"}, {")),
-    "badscheme": ("failed", _say(b'O{"password": "{NONE-SUCH}x"}\n')),
+    "badscheme": ("unavailable", _say(b'O{"password": "{NONE-SUCH}x"}\n')),
     "silent001": ("unavailable", _silent),
 }
 

@@ -84,8 +84,8 @@ _PASSWORDS = [
 
 
 def nasty(domain):
-    """(name, user, password, result) of logins to try in that order; those
-    that are "ok" make an account."""
+    """(name, user, password, result) of logins; those that are "ok" make an
+    account, None is any refusal."""
     def at(text):
         return text.format(d=domain)
 
@@ -98,14 +98,15 @@ def nasty(domain):
            for c in "\t\r\n\1"]
     rows += [(name, at("badpw%04d@{d}" % n), text, "failed")
              for n, (name, text) in enumerate(bad)]
-    bad = [
-        ("invalid UTF-8", b"\xff\xfe\xc3" + MARK.encode() + b"1234\x80"),
-        ("8000 bytes", "x" * 7900 + MARK),
-        ("no bytes", ""), ("too few bytes", MARK[:3]),
-        ("NUL", b"12345678\0" + MARK.encode()),
+    odd = [
+        ("invalid UTF-8", b"\xff\xfe\xc3" + MARK.encode() + b"1234\x80",
+         "ok"),
+        ("8000 bytes", "x" * 7900 + MARK, None),
+        ("no bytes", "", "failed"), ("too few bytes", MARK[:3], "failed"),
+        ("NUL", b"12345678\0" + MARK.encode(), "failed"),
     ]
-    rows += [("a password with " + name, at("oddpw%04d@{d}" % n), text, None)
-             for n, (name, text) in enumerate(bad)]
+    rows += [("a password with " + name, at("oddpw%04d@{d}" % n), text, want)
+             for n, (name, text, want) in enumerate(odd)]
     users = [
         "user\"0001@{d}", "user'0001@{d}", "user\\0001@{d}", "user%0001@{d}",
         "user/0001@{d}", "../us0001@{d}", "user 0001@{d}", "user\t0001@{d}",
