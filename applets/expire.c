@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "base/str.h"
 #include "relay/mailbox.h"
+#include "relay/mailbox_leftovers.h"
 #include "relay/mailbox_quota.h"
 #include "relay/mailbox_remove.h"
 #include "relay/reload.h"
@@ -29,6 +30,7 @@ static struct {
 	bool dry, verbose, json, progress;
 	/* what was last changed before these is too old */
 	struct timespec logins_before, mails_before, large_before;
+	struct timespec leftovers_before;
 	/* of the mailbox at hand */
 	const struct mailbox *mailbox;
 	bool changed;
@@ -125,7 +127,7 @@ static bool is_expired(const struct mailbox_shrink *s,
 	return v == OLD || v == OLD_AND_LARGE;
 }
 
-static void remove_message(const struct mailbox_file *f)
+static void remove_file(const struct mailbox_file *f)
 {
 	tell_removing(&f->mtime, f->dir, f->name);
 	if (!expire.dry && unlinkat(f->dir->fd, f->name, 0) < 0)
@@ -147,7 +149,7 @@ static void on_file(struct mailbox_walk *w, const struct mailbox_file *f)
 					    &expire.trouble);
 	}
 	if (v == OLD || v == OLD_AND_LARGE)
-		remove_message(f);
+		remove_file(f);
 	else if (f->inbox && f->sub != MAILBOX_TMP &&
 		 mailbox_name_parse(f->name, &secs, &size))
 		expire.quota_bytes += size;
@@ -228,6 +230,8 @@ static void shrink(const struct mailbox *m)
 
 static void on_leave(struct mailbox_walk *w, const struct mailbox *m)
 {
+	mailbox_leftovers(&m->dir, expire.leftovers_before, remove_file,
+			  &expire.trouble);
 	if (expire.quota_bytes > expire.shrink.target)
 		shrink(m);
 	if (!expire.changed)
@@ -253,6 +257,7 @@ static void set_rules(const struct relay *r, struct timespec then)
 		r->s.delete_mails_after);
 	expire.large_before = mailbox_days_before(then,
 		r->s.delete_large_after);
+	expire.leftovers_before = mailbox_days_before(then, 1);
 	expire.shrink.target = (uint64_t)((double)(r->s.max_mailbox_size *
 						   1024 * 1024) * SHRINK_TO);
 }
@@ -373,7 +378,8 @@ DEFINE_APPLET(expire) {
 "  a message that is older than delete_mails_after days;\n"
 "  a message over 200,000 bytes, read, older than delete_large_after days;\n"
 "  the oldest messages of a mailbox that is fuller than 70 % of\n"
-"  max_mailbox_size, but for those of the last 24 hours.\n"
+"  max_mailbox_size, but for those of the last 24 hours;\n"
+"  a temporary file of our own that a killed process left a day ago.\n"
 "\n"
 "Symbolic links are not followed. What cannot be removed or read is named, and\n"
 "the rest goes on; the exit code is 1 then.\n"

@@ -299,6 +299,35 @@ def test_unreadable():
     tap.like(err, t.path + ": Permission denied", "that names it")
 
 
+def test_leftovers():
+    """Temporary files of processes that were killed; those of a day alone."""
+    rows = [("metadata.json.tmp-77-0", True), ("password.tmp-4194304-12", True),
+            ("metadata.json.tmp-77-", False), ("metadata.json.tmp--0", False),
+            ("metadata.json.tmp-77-0x", False), ("x.tmp-77-0", False),
+            ("metadata.json.tmp-77", False), ("metadata.json", False),
+            (".Sent/metadata.json.tmp-77-0", False),
+            ("xmetadata.json.tmp-77-0", False)]
+    t = tree("leftovers")
+    box = t.box("leftovers")
+    os.mkdir(box + "/metadata.json.tmp-77-9")
+    os.symlink(box + "/password", box + "/metadata.json.tmp-78-0")
+    for name, _ in rows:
+        t.put_at(f"{box}/{name}", DAY + .001)
+    for name in "metadata.json.tmp-79-0", "password.tmp-79-0":
+        t.put_at(f"{box}/{name}", DAY)
+    before = snapshot(t.path)
+    expire(t)
+    tap.is_(snapshot(t.path), before, "leftovers stay in a dry run")
+    code, out, err = expire(t, "--remove", "-v")
+    gone = before.keys() - snapshot(t.path).keys()
+    tap.is_((code, short(gone)),
+            (0, short(f"{box}/{name}" for name, goes in rows if goes)),
+            "go after a day, and nothing else")
+    tap.like(err, "removing Jan 14 " + box + "/metadata.json.tmp-77-0",
+             "and are named")
+    tap.like(out, " and 2 out of 0 files", "and counted")
+
+
 def test_deep():
     t = tree("deep")
     box = t.box("deep", login=99 * DAY)
@@ -488,6 +517,7 @@ try:
     test_settings()
     test_memory()
     test_unreadable()
+    test_leftovers()
     test_deep()
     test_links_that_come()
     test_deliveries()
