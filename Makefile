@@ -3,8 +3,10 @@
 #   make            build/chatmail
 #   make deps       install what is missing to build, test and demo (apt)
 #   make demo       a whole relay on loopback and two real accounts on it
-#   make static     build/static/chatmail: one file that needs no libraries
-#   make check      all tests; SAN=1 with address and undefined sanitizers
+#   make static     build/static/chatmail: one file that needs no libraries;
+#                   ARCH=aarch64 build/static-aarch64/chatmail, by cross compiler
+#   make check      all tests; SAN=1 with address and undefined sanitizers,
+#                   CHATMAIL=build/static/chatmail of that program
 #   make bench      throughput, latency, memory; JSON=1 for --json
 #   make fuzz       every fuzz target for FUZZ_SECS seconds (clang)
 #   make install    DESTDIR and PREFIX are honoured
@@ -15,14 +17,20 @@ PREFIX ?= /usr/local
 FUZZ_SECS ?= 300
 VERSION := 0.1.0
 
+# of the static program
+MACHINE := $(shell uname -m)
+ARCH ?= $(MACHINE)
+override ARCH := $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(ARCH)))
+STATIC_BUILD := build/static$(if $(filter-out $(MACHINE),$(ARCH)),-$(ARCH))
+
 ifdef STATIC
-# what the libraries are built with is in src/static/libs
-BUILD := build/static
-override CC := musl-gcc
+# what the libraries are built with is in src/static/libs; they are found by
+# this compiler
+BUILD := $(STATIC_BUILD)
+override CC := $(BUILD)/libs/bin/static-cc
 SANFLAGS :=
 OPT := -O2 -ffunction-sections -fdata-sections -DCHATMAIL_STATIC \
-	-ffile-prefix-map=$(CURDIR)=. -Ibuild/static/libs/include \
-	-idirafter build/static/libs/kernel
+	-ffile-prefix-map=$(CURDIR)=.
 else ifdef SAN
 BUILD := build/san-$(notdir $(firstword $(CC)))
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -46,7 +54,8 @@ LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 ifdef STATIC
 LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c -lz
 LDFLAGS_ALL += -static -Wl,--gc-sections -Wl,--build-id=none \
-	-Lbuild/static/libs/lib
+	-Wl,--wrap=strerror -Wl,--wrap=gai_strerror
+SOURCES := $(BUILD)/libs/sources
 endif
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
@@ -73,17 +82,27 @@ all: $(BUILD)/chatmail
 deps:
 	@t/lib/deps
 
+ifdef STATIC
+# Stripped; a compiler may make a dynamic program of what was to be static.
+$(BUILD)/chatmail: $(APP_OBJ) $(LIB_OBJ)
+	$(call say,LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -s -o $@.new $^ $(LIBS)
+	@! readelf -lW $@.new | grep -q -e INTERP -e DYNAMIC || \
+		{ echo "$@ is not static" >&2; rm -f $@.new; exit 1; }
+	@mv $@.new $@
+else
 $(BUILD)/chatmail: $(APP_OBJ) $(LIB_OBJ)
 	$(call say,LD $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+endif
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(SOURCES)
 	@mkdir -p $(@D)
 	$(call say,CC $<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # Loaded by Dovecot: no sanitizers, and no libc that it would have to match.
-$(BUILD)/dovecot/imap-notify.so: src/dovecot/imap-notify.c Makefile
+$(BUILD)/dovecot/imap-notify.so: src/dovecot/imap-notify.c Makefile $(SOURCES)
 	@mkdir -p $(@D)
 	$(call say,SO $@)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -fvisibility=hidden \
@@ -98,6 +117,16 @@ $(BUILD)/assets.list: $(ASSETS) $(BUILT_ASSETS:%=$(BUILD)/%) Makefile
 	done > $@
 $(BUILD)/src/base/assets.o: CFLAGS_ALL += -I$(BUILD) -Wa,-I$(BUILD)
 $(BUILD)/src/base/assets.o: $(BUILD)/assets.list
+
+# What the libraries in the program were built from: one SOURCE() line each.
+ifdef STATIC
+$(BUILD)/sources.list: $(SOURCES)
+	@mkdir -p $(@D)
+	@sed -n 's/^\([^# ]*\) \([^ ]*\) \([^ ]*\) \([^ ]*\)$$/SOURCE("\1", "\2", "\3", "\4")/p' \
+		$< > $@
+$(BUILD)/src/host/libraries.o: CFLAGS_ALL += -I$(BUILD)
+$(BUILD)/src/host/libraries.o: $(BUILD)/sources.list
+endif
 
 $(BUILD)/t/unit/%: t/unit/%.c t/unit/tap.h $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -117,18 +146,8 @@ $(BUILD)/t/bench/%: t/bench/%.c $(wildcard t/bench/*.h) $(LIB_OBJ)
 # One file for any Linux of this architecture: libraries from Debian's sources,
 # built once, with musl.
 static:
-	@src/static/libs build/static/libs
-	@$(MAKE) --no-print-directory STATIC=1 build/static/chatmail.static
-	@cmp -s build/static/chatmail.static build/static/chatmail || \
-		{ cp build/static/chatmail.static build/static/chatmail.new && \
-		mv build/static/chatmail.new build/static/chatmail; }
-
-# Stripped; musl-gcc may make a dynamic program of what was to be static.
-$(BUILD)/chatmail.static: $(APP_OBJ) $(LIB_OBJ)
-	$(call say,LD $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -s -o $@ $^ $(LIBS)
-	@! readelf -lW $@ | grep -q -e INTERP -e DYNAMIC || \
-		{ echo "$@ is not static" >&2; rm -f $@; exit 1; }
+	@src/static/libs $(STATIC_BUILD)/libs $(ARCH)
+	@$(MAKE) --no-print-directory STATIC=1 $(STATIC_BUILD)/chatmail
 
 # Tests of whole servers deploy the static program; without it they say so.
 check: deps

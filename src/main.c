@@ -6,7 +6,10 @@
 
 #include "applet.h"
 #include "base/log.h"
+#include "base/opt.h"
 #include "base/str.h"
+#include "host/libraries.h"
+#include "text/json.h"
 
 const struct applet *const applets[APPLET_COUNT] = {
 #define APPLET(name) [APPLET_ID_##name] = &applet_##name,
@@ -50,8 +53,9 @@ static int print_overview(void)
 {
 	printf("chatmail %s - sets up and runs a chatmail relay\n\n"
 	       "Usage: chatmail NAME [ARGUMENT...]\n"
-	       "       chatmail help [NAME] | --list | --version | "
-	       "--install DIR\n\n", CHATMAIL_VERSION);
+	       "       chatmail help [NAME] | --list | --install DIR\n"
+	       "       chatmail --version [--verbose | --json]\n\n",
+	       CHATMAIL_VERSION);
 	for (int i = 0; i < APPLET_COUNT; i++)
 		printf("  %-14s %s\n", applets[i]->name, applets[i]->summary);
 	return EXIT_OK;
@@ -80,9 +84,41 @@ static int print_list(int argc, char **argv)
 	return EXIT_OK;
 }
 
+static void add_version_json(struct buf *out)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "version", CHATMAIL_VERSION);
+	libraries_json(object);
+	json_print(out, object);
+	buf_addc(out, '\n');
+	cJSON_Delete(object);
+}
+
 static int print_version(int argc, char **argv)
 {
-	printf("chatmail %s\n", CHATMAIL_VERSION);
+	bool verbose = false, json = false;
+	const struct opt opts[] = {
+		{ "verbose", NULL, &verbose }, { "json", NULL, &json },
+		{ NULL }
+	};
+	struct buf text = BUF_INIT;
+
+	if (opt_parse(opts, argc, argv, &text) != 1) {
+		fprintf(stderr, "Usage: chatmail --version "
+			"[--verbose | --json]\n");
+		buf_free(&text);
+		return EXIT_USAGE;
+	}
+	if (json) {
+		add_version_json(&text);
+	} else {
+		buf_addf(&text, "chatmail %s\n", CHATMAIL_VERSION);
+		if (verbose)
+			libraries_show(&text);
+	}
+	fputs(text.data, stdout);
+	buf_free(&text);
 	return EXIT_OK;
 }
 

@@ -12,7 +12,7 @@
 	F(easy_strerror) F(global_init) F(multi_add_handle)		\
 	F(multi_assign) F(multi_cleanup) F(multi_info_read)		\
 	F(multi_init) F(multi_remove_handle) F(multi_setopt)		\
-	F(multi_socket_action)
+	F(multi_socket_action) F(version_info)
 
 /* curl.easy_init() is curl_easy_init(3), and so on. */
 struct curl_lib {
