@@ -55,7 +55,7 @@ ifdef STATIC
 LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c -lz
 LDFLAGS_ALL += -static -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,--wrap=strerror -Wl,--wrap=gai_strerror
-SOURCES := $(BUILD)/libs/sources
+LIB_SOURCES := $(BUILD)/libs/sources
 endif
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/text/*.c src/net/*.c \
@@ -96,13 +96,13 @@ $(BUILD)/chatmail: $(APP_OBJ) $(LIB_OBJ)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 endif
 
-$(BUILD)/%.o: %.c Makefile $(SOURCES)
+$(BUILD)/%.o: %.c Makefile $(LIB_SOURCES)
 	@mkdir -p $(@D)
 	$(call say,CC $<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # Loaded by Dovecot: no sanitizers, and no libc that it would have to match.
-$(BUILD)/dovecot/imap-notify.so: src/dovecot/imap-notify.c Makefile $(SOURCES)
+$(BUILD)/dovecot/imap-notify.so: src/dovecot/imap-notify.c Makefile $(LIB_SOURCES)
 	@mkdir -p $(@D)
 	$(call say,SO $@)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -fvisibility=hidden \
@@ -120,7 +120,7 @@ $(BUILD)/src/base/assets.o: $(BUILD)/assets.list
 
 # What the libraries in the program were built from: one SOURCE() line each.
 ifdef STATIC
-$(BUILD)/sources.list: $(SOURCES)
+$(BUILD)/sources.list: $(LIB_SOURCES)
 	@mkdir -p $(@D)
 	@sed -n 's/^\([^# ]*\) \([^ ]*\) \([^ ]*\) \([^ ]*\)$$/SOURCE("\1", "\2", "\3", "\4")/p' \
 		$< > $@
