@@ -19,6 +19,13 @@ static bool takes_part(const struct plan *p, const struct component *c)
 	return !p->website_only || c->is_website;
 }
 
+/* Where its service is another's, or none, there is no need of packages. */
+static bool has_use(const struct plan *p, const struct component *c)
+{
+	return !c->service || relay_service_is_wanted(
+		relay_service_find(c->service), p->relay);
+}
+
 /* ---- check ------------------------------------------------------------------ */
 
 static int check_all(struct plan *p)
@@ -61,6 +68,21 @@ static size_t add_names(const char **names, size_t n, const char *const *more)
 	return n;
 }
 
+/* Only those that are missing: what is there may be pinned, and apt refuses to
+ * install that. Each name is followed by a space. */
+static int install_names(struct plan *p, char *missing, struct buf *err)
+{
+	const char *names[PLAN_PACKAGES_MAX + 1];
+	char *rest;
+	size_t n = 0;
+
+	for (char *s = strtok_r(missing, " ", &rest);
+	     s && n < PLAN_PACKAGES_MAX; s = strtok_r(NULL, " ", &rest))
+		names[n++] = s;
+	names[n] = NULL;
+	return p->packages->install(names, err);
+}
+
 /* All at once: a package manager takes seconds for each time that it runs.
  * Returns how many were missing, or -1. */
 static int install_missing(struct plan *p, struct buf *err)
@@ -73,7 +95,7 @@ static int install_missing(struct plan *p, struct buf *err)
 	for (size_t i = 0; i < p->component_count; i++) {
 		const struct component *c = p->components[i];
 
-		if (!takes_part(p, c))
+		if (!takes_part(p, c) || !has_use(p, c))
 			continue;
 		n = add_names(names, n, c->packages);
 		if (plan_wants(p, c->more_when))
@@ -83,7 +105,7 @@ static int install_missing(struct plan *p, struct buf *err)
 	ret = p->packages->missing(names, &missing, err);
 	if (ret > 0) {
 		plan_tell(p, "%s", str_trim(missing.data));
-		if (!p->dry_run && p->packages->install(names, err) < 0)
+		if (!p->dry_run && install_names(p, missing.data, err) < 0)
 			ret = -1;
 	}
 	buf_free(&missing);

@@ -89,6 +89,9 @@ struct component {
 	 * when packages have been installed. */
 	const char *const *more_packages;
 	const char *more_when;
+	/* Of relay_services.h: the packages are for hosts that want it. NULL:
+	 * for all. */
+	const char *service;
 	const struct host_user *users;
 	const struct plan_file *files;
 	/* What is special; each returns 0, or -1 with *err, and tells what it
@@ -122,8 +125,8 @@ void plan_init(struct plan *p, const struct relay *relay);
 int plan_run(struct plan *p);
 void plan_free(struct plan *p);
 
-/* Does that condition hold? "name" is true, or "name=value", of the layout or
- * chatmail.ini; NULL holds. */
+/* Does that condition hold, of the layout or chatmail.ini? As
+ * layout_holds(). */
 bool plan_wants(const struct plan *p, const char *when);
 /* A line about a change of the running step; about what is not as it should
  * be, and no failure. */
