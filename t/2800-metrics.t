@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The figures of the roles after known traffic, and the collector: texts that
 Prometheus takes, roles that do not answer, SCGI, files."""
+import contextlib
 import json
 import os
 import re
@@ -47,11 +48,22 @@ def wait_for(what, secs=10):
     return what()
 
 
+def connect(s, path):
+    """The file may be there a moment before somebody listens."""
+    def try_once():
+        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
+            s.connect(path)
+            return True
+
+    if not wait_for(try_once):
+        raise ConnectionRefusedError(path)
+
+
 def ask(path):
     """All that comes from a unix socket."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
-        s.connect(path)
+        connect(s, path)
         return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
 
@@ -342,7 +354,7 @@ def test_clients():
     lazy = []
     for _ in range(200):
         s = socket.socket(socket.AF_UNIX)
-        s.connect(path)
+        connect(s, path)
         lazy.append(s)
     try:
         lazy[0].sendall(b"x" * 100000)
