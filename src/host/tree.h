@@ -62,7 +62,7 @@ int tree_compare(struct tree *t, bool lenient, struct buf *err);
 int tree_commit(struct tree *t, struct buf *err);
 
 /* Append a unified diff of the texts that differ, and one line for what is no
- * text. Contents of files that only their owner may read are not shown. */
+ * text. Contents of files that not everybody may read are not shown. */
 void tree_diff(const struct tree *t, struct buf *out);
 
 #endif

@@ -52,7 +52,7 @@ static void add_entry(const struct tree_entry *e, struct buf *out)
 		"file", "directory", "link", "file",
 	};
 
-	if (e->kind == TREE_FILE && !(e->mode & 0044)) {
+	if (e->kind == TREE_FILE && !(e->mode & 0004)) {
 		buf_addf(out, "%s: %s (not shown, as it is secret)\n",
 			 e->path, e->how);
 		return;
