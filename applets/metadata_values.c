@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/conn.h"
+#include "relay/turn.h"
 #include "text/json.h"
 
 enum { VERSIONS_MAX = 64 * 1024, CREDENTIALS_MAX = 512 };
@@ -66,7 +67,8 @@ static void turn_closed(struct conn *c, const char *why)
 
 	if (!why && is_credentials(answer)) {
 		/* the bare domain: a literal's brackets are for mail only */
-		buf_addf(&value, "%s:3478:%s", relay->mail_domain_bare, answer);
+		buf_addf(&value, "%s:%d:%s", relay->mail_domain_bare,
+			 TURN_PORT, answer);
 		dict_reply_found(q->request, value.data);
 	} else {
 		log_warn("TURN credentials from %s: %s",

@@ -29,6 +29,8 @@ static const struct {
 	{ "dkim", "/run/opendkim", "/var/spool/postfix/opendkim", false },
 	/* may run as a CGI program, once for each request */
 	{ "newemail", "/run/chatmail-newemail", NULL, true },
+	/* an earlier relay's chatmail-turn has none */
+	{ "turn", "/run/chatmail-turn", NULL, true },
 };
 
 struct options {

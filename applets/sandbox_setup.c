@@ -412,7 +412,7 @@ static void configure(struct sandbox *sb)
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
 	static const char *const dirs[] = {
-		"postfix/", "dovecot/", "nginx/", "systemd/",
+		"postfix/", "dovecot/", "nginx/", "systemd/", "coturn/",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
@@ -481,7 +481,7 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 void sandbox_render_server(struct sandbox *sb, const char *dir)
 {
 	static const char *const names[] = {
-		"postfix", "dovecot", "nginx", "systemd",
+		"postfix", "dovecot", "nginx", "systemd", "coturn",
 	};
 
 	open_dir(sb, dir);

@@ -24,6 +24,7 @@ ROLES = {
     "filtermail-incoming": ("filtermail", ["src/relay/filter.c"]),
     "chatmail-newemail": ("newemail", ["src/relay/newaccount.c",
                                        "src/relay/user.c"]),
+    "chatmail-turn": ("turn", ["src/relay/turn.c"]),
     "chatmail-metrics": ("metrics", []),
 }
 # what only the other way of filtermail reads, and what a role's commands do

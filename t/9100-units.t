@@ -41,14 +41,16 @@ min_free_disk_space = 1M
 notification_url = http://%s:%d/notify
 """
 MAIL = "/home/vmail/mail/" + DOMAIN
+TURN_SECRET = "for-the-test-" + "k3" * 10
 PACKAGES = ["postfix", "dovecot-core", "dovecot-imapd", "dovecot-lmtpd",
-            "nginx-light", "unbound", "dns-root-data"]
+            "nginx-light", "unbound", "dns-root-data", "coturn"]
 # service, user, has it a network?
 ROLES = [("doveauth", "vmail", False), ("lastlogin", "vmail", False),
          ("chatmail-metadata", "vmail", True),
          ("chatmail-dkim", "opendkim", True), ("filtermail", "vmail", True),
          ("filtermail-incoming", "vmail", True),
          ("chatmail-newemail", "chatmail-newemail", False),
+         ("chatmail-turn", "chatmail-turn", False),
          ("chatmail-metrics", "vmail", False)]
 # socket, who may connect
 SOCKETS = [
@@ -59,10 +61,11 @@ SOCKETS = [
      {"root", "opendkim", "postfix"}),
     ("/run/chatmail-newemail/newemail.socket",
      {"root", "www-data", "chatmail-newemail"}),
+    ("/run/chatmail-turn/turn.socket", {"root", "vmail", "chatmail-turn"}),
     ("/run/chatmail-metrics/metrics.socket", {"root", "www-data"}),
 ]
 USERS = ["root", "vmail", "opendkim", "postfix", "www-data", "nobody",
-         "dovecot", "chatmail-newemail"]
+         "dovecot", "chatmail-newemail", "chatmail-turn"]
 
 
 class Notifier:
@@ -166,7 +169,7 @@ def set_up(ini):
        "debconf-set-selections; DEBIAN_FRONTEND=noninteractive apt-get -qq "
        "install -y --no-install-recommends %s; rm /usr/sbin/policy-rc.d" %
        " ".join(PACKAGES + libraries()))
-    for user in "vmail", "opendkim", "chatmail-newemail":
+    for user in "vmail", "opendkim", "chatmail-newemail", "chatmail-turn":
         sh("adduser --quiet --system --group --no-create-home --home "
            "/nonexistent " + user)
     sh("adduser --quiet postfix opendkim; mkdir -p %s /var/lib/acme "
@@ -175,6 +178,9 @@ def set_up(ini):
     with open(CHATMAIL, "rb") as f:
         host.put("/usr/local/bin/chatmail", f.read(), 0o755)
     host.put("/etc/chatmail/chatmail.ini", ini)
+    host.put("/etc/chatmail-turn/secret", TURN_SECRET)
+    sh("chown -R chatmail-turn: /etc/chatmail-turn; "
+       "chmod 700 /etc/chatmail-turn")
     sh("chatmail dkim --genkey /etc/dkimkeys %s; "
        "chown -R opendkim: /etc/dkimkeys" % DOMAIN)
     sh("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
@@ -193,6 +199,9 @@ def render(ini):
     put_tree(top + "/systemd", "/etc/systemd/system")
     put_tree(top + "/postfix", "/etc/postfix")
     put_tree(top + "/dovecot", "/etc/dovecot")
+    with open(top + "/coturn/turnserver.conf") as f:
+        host.put("/etc/turnserver.conf", f.read().replace(
+            "static-auth-secret=", "static-auth-secret=" + TURN_SECRET))
     shutil.rmtree(top)
     if "san" in CHATMAIL.split(os.sep)[-2]:
         # the leak sanitizer traces the process, which no unit may
@@ -210,7 +219,8 @@ def test_start():
            "systemctl start %s.socket && systemctl start %s" % ((name,) * 4))
     sh("systemctl enable --quiet --now chatmail-expire.timer "
        "chatmail-fsreport.timer; systemctl enable --quiet postfix dovecot "
-       "nginx unbound; systemctl restart unbound dovecot postfix nginx")
+       "nginx unbound coturn; systemctl restart unbound dovecot postfix nginx "
+       "coturn")
     for name, *_ in ROLES:
         tap.ok(is_active(name) and is_active(name + ".socket"),
                name + " runs")
@@ -421,7 +431,7 @@ def test_web():
     up = dict(re.findall(r'chatmail_up\{role="([^"]+)"\} (\d)', text))
     tap.is_(up, dict.fromkeys(
         ["doveauth", "lastlogin", "metadata", "filtermail-outgoing",
-         "filtermail-incoming", "dkim", "newemail"], "1"),
+         "filtermail-incoming", "dkim", "newemail", "turn"], "1"),
         "metrics reaches every role")
     tap.ok(wait_for(lambda: "chatmail_accounts" in scgi(
         "/run/chatmail-metrics/metrics.socket", REQUEST_METHOD="GET"), 20),
@@ -468,6 +478,13 @@ def ask_newemail():
                            REQUEST_METHOD="POST")
 
 
+def ask_turn():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(path("/run/chatmail-turn/turn.socket"))
+        return s.recv(100).endswith(b"\n")
+
+
 def ask_metrics():
     return "chatmail_up" in scgi("/run/chatmail-metrics/metrics.socket",
                                  REQUEST_METHOD="GET")
@@ -478,6 +495,7 @@ QUESTIONS = {
     "chatmail-metadata": ask_metadata, "chatmail-dkim": ask_dkim,
     "filtermail": ask_smtp(10080), "filtermail-incoming": ask_smtp(10081),
     "chatmail-newemail": ask_newemail, "chatmail-metrics": ask_metrics,
+    "chatmail-turn": ask_turn,
 }
 
 

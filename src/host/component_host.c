@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "host/ports.h"
+#include "host/relay_ports.h"
 #include "host/systemd.h"
 
 enum {
@@ -94,48 +94,33 @@ static int check_disk(const struct plan *p, const char *path, struct buf *err)
 	return -1;
 }
 
-/* Who may have the ports that the relay needs: itself, of this kind or of the
- * earlier one. */
-static const struct {
-	const char *port;	/* number, or name of the layout */
-	const char *allowed;
-	const char *when;
-} needed_ports[] = {
-	{ "smtp_port", "master smtpd postscreen", NULL },
-	{ "smtps_port", "master smtpd", NULL },
-	{ "submission_port", "master smtpd", NULL },
-	{ "imap_port", "dovecot imap-login", NULL },
-	{ "imaps_port", "dovecot imap-login", NULL },
-	{ "80", "nginx acmetool", NULL },
-	{ "443", "nginx", NULL },
-	{ "nginx_https_port", "nginx", NULL },
-	{ "nginx_smtps_port", "nginx", NULL },
-	{ "nginx_imaps_port", "nginx", NULL },
-	{ "53", "unbound systemd-resolve", NULL },
-	{ "postfix_reinject_port", "master smtpd", NULL },
-	{ "postfix_reinject_port_incoming", "master smtpd", NULL },
-	{ "filtermail_smtp_port", "filtermail chatmail systemd", NULL },
-	{ "filtermail_smtp_port_incoming", "filtermail chatmail systemd",
-	  NULL },
-	{ "mtail_port", "mtail", "mtail_address" },
-	{ "dovecot_metrics_port", "dovecot stats", "mtail_address" },
-};
+/* Is it to be free for us? Not where another service of the host goes on. */
+static bool is_needed(const struct plan *p, const struct relay_port *port)
+{
+	const struct relay_service *s =
+		port->service ? relay_service_find(port->service) : NULL;
+
+	return port->allowed && relay_port_is_used(port, &p->layout) &&
+	       (!s || relay_service_is_wanted(s, p->relay));
+}
 
 static int check_ports(struct plan *p, struct buf *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(needed_ports); i++) {
-		const char *text = needed_ports[i].port;
-		struct buf who = BUF_INIT;
-		uint64_t port;
+	size_t count;
+	const struct relay_port *ports = relay_ports(&count);
 
-		if (!plan_wants(p, needed_ports[i].when))
+	for (size_t i = 0; i < count; i++) {
+		struct buf who = BUF_INIT;
+		unsigned port, last;
+
+		if (!is_needed(p, &ports[i]))
 			continue;
-		if (str_to_u64(text, &port) < 0)
-			str_to_u64(layout_need(&p->layout, text), &port);
-		ports_listeners((unsigned)port, &who);
-		if (!ports_are_of(who.data, needed_ports[i].allowed))
-			buf_addf(err, "%sport %u is taken by %s", err->len ?
-				 "; " : "", (unsigned)port, who.data);
+		relay_port_numbers(&ports[i], &p->layout, &port, &last);
+		ports_listeners(ports[i].proto, port, &who);
+		if (!ports_are_of(who.data, ports[i].allowed))
+			buf_addf(err, "%sport %u%s is taken by %s", err->len ?
+				 "; " : "", port, ports[i].proto == PORT_UDP ?
+				 " (UDP)" : "", who.data);
 		buf_free(&who);
 	}
 	if (err->len == 0)
@@ -301,6 +286,7 @@ static const struct host_user users[] = {
 	{ "vmail", "/home/vmail", NULL },
 	{ "opendkim", "/run/opendkim", NULL },
 	{ "chatmail-newemail", "/nonexistent", NULL },
+	{ "chatmail-turn", "/nonexistent", NULL },
 	{ 0 },
 };
 

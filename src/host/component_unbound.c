@@ -44,7 +44,7 @@ static int wait_for_port(struct buf *err)
 {
 	for (int i = 0; i < PATIENCE_SECS * 10; i++) {
 		struct buf who = BUF_INIT;
-		int n = ports_listeners(53, &who);
+		int n = ports_listeners(PORT_TCP, 53, &who);
 
 		buf_free(&who);
 		if (n > 0)

@@ -12,5 +12,6 @@ const struct component *const server_components[] = {
 	&component_nginx,
 	&component_pages,
 	&component_mtail,
+	&component_turn,
 };
 const size_t server_component_count = ARRAY_LEN(server_components);

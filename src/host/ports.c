@@ -10,13 +10,15 @@
 
 enum {
 	TABLE_MAX = 16 * 1024 * 1024,
-	STATE_LISTEN = 0x0A,	/* TCP_LISTEN of the kernel */
+	/* TCP_LISTEN of the kernel, and TCP_CLOSE: a UDP socket without a
+	 * peer */
+	STATE_LISTEN = 0x0A, STATE_CLOSE = 0x07,
 	INODES_MAX = 16,
 };
 
 struct search {
 	const char *proc;
-	unsigned port;
+	unsigned port, state;
 	unsigned long inodes[INODES_MAX];
 	size_t count;
 };
@@ -31,7 +33,7 @@ static void take_line(struct search *s, const char *line)
 		   "%*x:%*x %*x:%*x %*x %*u %*u %lu", &port, &state,
 		   &inode) != 3)
 		return;
-	if (state == STATE_LISTEN && port == s->port &&
+	if (state == s->state && port == s->port &&
 	    s->count < INODES_MAX)
 		s->inodes[s->count++] = inode;
 }
@@ -126,12 +128,16 @@ static void find_holders(const struct search *s, unsigned long inode,
 		buf_adds(who, "? ");
 }
 
-int ports_listeners_in(const char *proc, unsigned port, struct buf *who)
+int ports_listeners_in(const char *proc, enum port_proto proto, unsigned port,
+		       struct buf *who)
 {
-	struct search s = { .proc = proc, .port = port };
+	struct search s = {
+		.proc = proc, .port = port,
+		.state = proto == PORT_TCP ? STATE_LISTEN : STATE_CLOSE,
+	};
 
-	read_table(&s, "tcp");
-	read_table(&s, "tcp6");
+	read_table(&s, proto == PORT_TCP ? "tcp" : "udp");
+	read_table(&s, proto == PORT_TCP ? "tcp6" : "udp6");
 	for (size_t i = 0; i < s.count; i++)
 		find_holders(&s, s.inodes[i], who);
 	if (who->len > 0 && who->data[who->len - 1] == ' ')
@@ -139,9 +145,9 @@ int ports_listeners_in(const char *proc, unsigned port, struct buf *who)
 	return (int)s.count;
 }
 
-int ports_listeners(unsigned port, struct buf *who)
+int ports_listeners(enum port_proto proto, unsigned port, struct buf *who)
 {
-	return ports_listeners_in("/proc", port, who);
+	return ports_listeners_in("/proc", proto, port, who);
 }
 
 bool ports_are_of(const char *who, const char *allowed)

@@ -1,6 +1,7 @@
 #include "host/relay_services.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -35,6 +36,32 @@ static bool with_metrics(const struct relay *r)
 static bool with_mtail(const struct relay *r)
 {
 	return *r->s.mtail_address;
+}
+
+/* systemd's link, which is there when a service starts at boot: what an
+ * earlier relay has is kept then, whether it runs just now or not. */
+static bool is_kept(const char *name)
+{
+	struct buf path = BUF_INIT;
+	struct stat st;
+	bool ret;
+
+	buf_addf(&path, UNITS_DIR "multi-user.target.wants/%s.service", name);
+	ret = lstat(path.data, &st) == 0;
+	buf_free(&path);
+	return ret;
+}
+
+/* Where chatmail-turn serves calls it goes on: they would end with it, and
+ * apps have credentials of it for days. */
+bool relay_turn_is_kept(const struct relay *r)
+{
+	return *r->s.turn_socket_path && is_kept("turnserver");
+}
+
+static bool with_turn(const struct relay *r)
+{
+	return *r->s.turn_socket_path && !relay_turn_is_kept(r);
 }
 
 /* What an earlier relay has ends just before what takes its place, or after
@@ -120,7 +147,16 @@ static const struct relay_service services[] = {
 	{ "mtail", "figures from the log", RELAY_FOREIGN, { "mtail" },
 	  .units = "mtail.service", .restart_on = "/etc/mtail/",
 	  .is_wanted = with_mtail },
-	{ "turnserver", "calls", RELAY_KEPT, { "turnserver" } },
+	{ "chatmail-turn", "credentials for calls", RELAY_OURS,
+	  { "chatmail-turn.socket", "chatmail-turn" },
+	  .units = "chatmail-turn.socket chatmail-turn.service",
+	  .restart_on = OWN " /etc/chatmail-turn/",
+	  .settings = SETTINGS "turn_socket_path", .is_wanted = with_turn },
+	{ "coturn", "calls", RELAY_FOREIGN, { "coturn" },
+	  .units = "coturn.service.d/10-chatmail.conf",
+	  .restart_on = "/etc/turnserver.conf", .is_wanted = with_turn },
+	{ "turnserver", "calls, by chatmail-turn", RELAY_KEPT,
+	  { "turnserver" } },
 	{ "iroh-relay", "real-time channels", RELAY_KEPT, { "iroh-relay" } },
 
 	{ "chatmail-expire", "deletes old mail, daily", RELAY_JOB,

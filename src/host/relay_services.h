@@ -54,6 +54,10 @@ bool relay_service_has_unit(const struct relay_service *s, const char *path);
 bool relay_service_is_wanted(const struct relay_service *s,
 			     const struct relay *r);
 
+/* Does this host serve calls by an earlier relay's chatmail-turn, which is
+ * left alone? Then it has no coturn of ours. */
+bool relay_turn_is_kept(const struct relay *r);
+
 /* ---- changing ------------------------------------------------------------------ */
 
 /* What has to be done with a service; done in this order. */

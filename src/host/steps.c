@@ -41,20 +41,7 @@ void plan_warn(struct plan *p, const char *fmt, ...)
 
 bool plan_wants(const struct plan *p, const char *when)
 {
-	struct buf name = BUF_INIT;
-	const char *value;
-	size_t n;
-	bool ret;
-
-	if (!when)
-		return true;
-	n = strcspn(when, "=");
-	buf_add(&name, when, n);
-	value = layout_need(&p->layout, name.data);
-	ret = when[n] ? strcmp(value, when + n + 1) == 0 :
-			tmpl_is_true(value);
-	buf_free(&name);
-	return ret;
+	return layout_holds(&p->layout, when);
 }
 
 /* ---- steps ------------------------------------------------------------------ */

@@ -85,6 +85,12 @@ static const struct {
 	{ "nginx_imaps_port", "8993" },
 	{ "nginx_metrics_port", "3905" },
 	{ "iroh_port", "3340" },
+
+	/* coturn: its secret, and lines of what it listens on, both of the
+	 * host; "" = all addresses */
+	{ "turn_port", "3478" },
+	{ "turn_secret", "" },
+	{ "turn_listening", "" },
 };
 
 static const char *lookup(const struct tmpl_vars *v, const char *name)
@@ -121,6 +127,24 @@ const char *layout_need(const struct layout *l, const char *name)
 	if (!value)
 		bug("the layout has no %s", name);
 	return value;
+}
+
+bool layout_holds(const struct layout *l, const char *when)
+{
+	struct buf name = BUF_INIT;
+	const char *value;
+	size_t n;
+	bool ret;
+
+	if (!when)
+		return true;
+	n = strcspn(when, "=");
+	buf_add(&name, when, n);
+	value = layout_need(l, name.data);
+	ret = when[n] ? strcmp(value, when + n + 1) == 0 :
+			tmpl_is_true(value);
+	buf_free(&name);
+	return ret;
 }
 
 void layout_setf(struct layout *l, const char *name, const char *fmt, ...)

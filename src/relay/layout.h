@@ -3,6 +3,7 @@
 #ifndef RELAY_LAYOUT_H
 #define RELAY_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -34,6 +35,9 @@ void layout_setf(struct layout *l, const char *name, const char *fmt, ...)
 const char *layout_get(const struct layout *l, const char *name);
 /* The same for names that are known to exist. */
 const char *layout_need(const struct layout *l, const char *name);
+/* Does that condition hold? "name" is true, as templates see it, or
+ * "name=value"; NULL holds. */
+bool layout_holds(const struct layout *l, const char *when);
 /* Name and a server's value of the i-th row of the layout; NULL at the end. */
 const char *layout_name(size_t i, const char **server);
 /* Render conf-templates/NAME into out. Returns 0, or -1 with *err. */

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "relay/turn.h"
 #include "text/config.h"
 
 enum {
@@ -202,10 +203,37 @@ static int check_notify_delay(struct relay *r, struct buf *err)
 	return -1;
 }
 
+static int derive_turn(struct relay *r, struct buf *err)
+{
+	const char *external = r->s.turn_external_ip;
+
+	if (turn_ports_parse(r->s.turn_ports, &r->turn_port_first,
+			     &r->turn_port_last) < 0) {
+		buf_setf(err, "%s:%u: turn_ports: expected two ports from 1024 "
+			 "to 65535, as 49152-65535, got \"%s\"", r->path,
+			 r->line[SETTING_turn_ports], r->s.turn_ports);
+		return -1;
+	}
+	if (r->turn_port_first <= TURN_PORT && r->turn_port_last >= TURN_PORT) {
+		buf_setf(err, "%s:%u: turn_ports: expected ports without %d, "
+			 "which is TURN's own, got \"%s\"", r->path,
+			 r->line[SETTING_turn_ports], TURN_PORT,
+			 r->s.turn_ports);
+		return -1;
+	}
+	if (*external && !turn_external_is_valid(external)) {
+		buf_setf(err, "%s:%u: turn_external_ip: expected an IPv4 "
+			 "address, or two with / between them, got \"%s\"",
+			 r->path, r->line[SETTING_turn_external_ip], external);
+		return -1;
+	}
+	return 0;
+}
+
 static int derive(struct relay *r, struct buf *err)
 {
 	if (derive_domain(r, err) < 0 || derive_tls(r, err) < 0 ||
-	    check_notify_delay(r, err) < 0)
+	    check_notify_delay(r, err) < 0 || derive_turn(r, err) < 0)
 		return -1;
 	if (r->s.username_min_length > r->s.username_max_length) {
 		unsigned line = r->line[SETTING_username_min_length];
@@ -352,6 +380,16 @@ static const char *value_smtp_client_connection_limit(struct relay *r)
 	return derive_u64(r, fifth ? fifth : 1);
 }
 
+static const char *value_turn_port_first(struct relay *r)
+{
+	return derive_u64(r, r->turn_port_first);
+}
+
+static const char *value_turn_port_last(struct relay *r)
+{
+	return derive_u64(r, r->turn_port_last);
+}
+
 static const char *bool_text(bool b)
 {
 	return b ? "true" : "false";
@@ -407,6 +445,8 @@ static const struct {
 	{ "max_mailbox_size_warn_mb", value_max_mailbox_size_warn_mb },
 	{ "smtp_client_connection_limit", value_smtp_client_connection_limit },
 	{ "username_length", value_username_length },
+	{ "turn_port_first", value_turn_port_first },
+	{ "turn_port_last", value_turn_port_last },
 	{ "enable_iroh_relay", value_enable_iroh_relay },
 	{ "disable_ipv6", value_disable_ipv6 },
 	{ "imap_rawlog", value_imap_rawlog },

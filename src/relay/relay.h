@@ -25,6 +25,7 @@ struct relay {
 	const char *postfix_myhostname;	/* reverse pointer for IPv4 */
 	enum tls_mode tls_mode;
 	const char *tls_cert_path, *tls_key_path;
+	unsigned turn_port_first, turn_port_last;
 	bool own_iroh_relay;		/* iroh_relay was not set */
 	const char *iroh_relay;		/* URL, "" to leave it to the apps */
 };

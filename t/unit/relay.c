@@ -137,6 +137,7 @@ static bool is_special(int id)
 	return id == SETTING_mail_domain || id == SETTING_notification_url ||
 	       id == SETTING_tls_external_cert_and_key ||
 	       id == SETTING_imap_notify_delay ||
+	       id == SETTING_turn_ports || id == SETTING_turn_external_ip ||
 	       id == SETTING_username_min_length ||
 	       id == SETTING_username_max_length;
 }
