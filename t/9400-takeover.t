@@ -182,10 +182,25 @@ def queue_something():
     return [m for m in re.findall(r'"queue_id": "(\w+)"', sh("postqueue -j"))]
 
 
+def turn():
+    """Credentials for calls, as apps get them."""
+    with relay.imap(ALICE, PASSWORDS[ALICE]) as m:
+        m._simple_command("GETMETADATA", '""',
+                          "/shared/vendor/deltachat/turn")
+        said = repr(m.untagged_responses.pop("METADATA", None))
+    found = re.search(r"[\w.]+:3478:(\d+):[\w+/=]+", said)
+    return found[0].replace(found[1], "TIME") if found else None
+
+
+TURN = DOMAIN + ":3478:TIME:of+the/earlier="
+
+
 def test_before():
-    for name, *_ in earlier.ROLES + earlier.HOLDERS:
+    for name in [name for name, *_ in earlier.ROLES + earlier.HOLDERS] + \
+            ["turnserver"]:
         tap.is_(sh("systemctl is-active " + name), "active",
                 "before: %s runs" % name)
+    tap.is_(turn(), TURN, "before: credentials for calls")
     for port in 10080, 10081, 10083, 402:
         tap.ok(sh("ss -Hltn sport = :%d" % port), "before: port %d is taken" %
                port)
@@ -250,6 +265,8 @@ def test_take_over(asked):
             time.monotonic() < end:
         time.sleep(.5)
     tap.is_(lost, set(), "all mail that was taken is in the mailbox")
+    tap.like(out, "chatmail-turn goes on serving calls",
+             "it says that calls stay as they are")
     for warning in re.findall("warning: .*", out):
         tap.diag(warning)
 
@@ -389,6 +406,27 @@ def test_again():
              started[n] != i}, {}, "and restarts nothing")
 
 
+def test_calls():
+    """chatmail-turn serves them until its unit is disabled, coturn then."""
+    tap.is_(turn(), TURN, "credentials are still those of chatmail-turn")
+    tap.ok(not host.exists("/usr/bin/turnserver") and
+           not host.exists("/etc/chatmail-turn") and
+           not host.exists("/etc/systemd/system/chatmail-turn.service"),
+           "there is no coturn")
+    sh("systemctl disable turnserver 2>&1")
+    code, out, err = relay.deploy()
+    tap.ok(code != 0 and "port 3478 (UDP) is taken by chatmail-turn" in
+           out + err, "disabled, it may not run beside coturn")
+    sh("systemctl stop turnserver")
+    code, out, err = relay.deploy()
+    tap.is_(code, 0, "when it has ended deploy installs coturn")
+    tap.ok("goes on serving" not in out, "and says nothing more of it")
+    tap.is_(sh("systemctl is-active coturn chatmail-turn"), "active\nactive",
+            "which runs")
+    now = turn()
+    tap.ok(now and now != TURN, "with credentials of its own")
+
+
 def test_reboot():
     host.reboot()
     tap.is_(relay.may_login(ALICE, PASSWORDS[ALICE]), True,
@@ -491,7 +529,7 @@ def run(key):
     for test, *args in [
             (test_users, mailboxes), (test_certificate, pem),
             (test_services,), (test_configuration,), (test_again,),
-            (test_mail, key), (test_chat,), (test_reboot,),
+            (test_mail, key), (test_chat,), (test_calls,), (test_reboot,),
             (test_due, pem)]:
         began = time.monotonic()
         test(*args)

@@ -40,8 +40,6 @@ HOLDERS = [
     ("doveauth-dictproxy", VENV + "doveauth-dictproxy", "127.0.0.1:10099",
      "doveauth-dictpr"),
     ("echobot", VENV + "echobot", "127.0.0.1:10098", "echobot"),
-    ("turnserver", "/usr/local/bin/chatmail-turn", "127.0.0.1:3478",
-     "chatmail-turn"),
     ("iroh-relay", "/usr/local/bin/iroh-relay", "127.0.0.1:3340",
      "iroh-relay"),
     ("mtail", "/usr/local/bin/mtail", "127.0.0.1:3903", "mtail"),
@@ -52,6 +50,20 @@ $0 = '%s';
 my $s = IO::Socket::INET->new(LocalAddr => '%s', Listen => 5, ReuseAddr => 1)
     or die $!;
 while (my $c = $s->accept) { close $c }
+"""
+# chatmail-turn takes its port, and makes credentials up; it relays nothing
+TURN = """#!/usr/bin/perl
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+$0 = 'chatmail-turn';
+my $u = IO::Socket::INET->new(LocalAddr => '0.0.0.0:3478', Proto => 'udp')
+    or die $!;
+my $s = IO::Socket::UNIX->new(Local => '/run/chatmail-turn/turn.socket',
+    Listen => 5) or die $!;
+while (my $c = $s->accept) {
+    print $c time + 432000, ":of+the/earlier=\\n";
+    close $c;
+}
 """
 # may run beside ours, and are to be left alone
 KEPT = ["turnserver", "iroh-relay"]
@@ -366,6 +378,7 @@ class Earlier:
                 path, LIB, path))
         for _, path, where, name in HOLDERS:
             self.host.put(path, HOLDER % (name, where), 0o755)
+        self.host.put("/usr/local/bin/chatmail-turn", TURN, 0o755)
         self.host.put("/usr/lib/cgi-bin/newemail.py", "#!/bin/sh\n", 0o755)
 
     def _units(self):
@@ -375,6 +388,9 @@ class Earlier:
             units[name + ".service"] = unit(start, more=more)
         for name, path, *_ in HOLDERS:
             units[name + ".service"] = unit(path, user="root")
+        units["turnserver.service"] = unit(
+            "/usr/local/bin/chatmail-turn", more="RuntimeDirectory="
+            "chatmail-turn")
         units.update({**job("expire"), **job("fsreport")})
         units["acmetool-redirector.service"] = unit(
             "/usr/bin/acmetool redirector --service.uid=daemon "
@@ -450,7 +466,7 @@ class Earlier:
         self.host.put("/etc/nginx/nginx.conf", NGINX % {
             **self.names, "tls": NGINX_TLS % self.names})
         roles = " ".join([name for name, *_ in ROLES + HOLDERS] +
-                         ["chatmail-expire.timer", "chatmail-fsreport.timer"])
+                         ["turnserver", "chatmail-expire.timer", "chatmail-fsreport.timer"])
         self.sh("systemctl enable --quiet --now %s; "
                 "systemctl enable --quiet --now fcgiwrap.socket fcgiwrap; "
                 "systemctl enable --quiet dovecot postfix nginx; "
