@@ -49,10 +49,10 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g $(OPT) $(WARN) -fno-strict-aliasing \
 	-fstack-protector-strong -DCHATMAIL_VERSION='"$(VERSION)"' \
 	-include src/base/banned.h -Isrc -I. $(SANFLAGS) $(CFLAGS)
 LIBS := -lev -lcares -lssh2 -lcrypto -lcrypt -lcjson -lqrencode -lmd4c-html \
-	-lmd4c -lpng -lpthread -lm
+	-lmd4c -lpng -lz -lpthread -lm
 LDFLAGS_ALL := $(SANFLAGS) -Wl,-z,noexecstack $(LDFLAGS)
 ifdef STATIC
-LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c -lz
+LIBS := -lcurl -lnghttp2 -lssl $(LIBS) -lmd4c
 LDFLAGS_ALL += -static -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,--wrap=strerror -Wl,--wrap=gai_strerror
 LIB_SOURCES := $(BUILD)/libs/sources

@@ -8,11 +8,12 @@
 #include "base/buf.h"
 
 #define CURL_LIB_FUNCTIONS(F)						\
-	F(easy_cleanup) F(easy_getinfo) F(easy_init) F(easy_setopt)	\
-	F(easy_strerror) F(global_init) F(multi_add_handle)		\
-	F(multi_assign) F(multi_cleanup) F(multi_info_read)		\
-	F(multi_init) F(multi_remove_handle) F(multi_setopt)		\
-	F(multi_socket_action) F(version_info)
+	F(easy_cleanup) F(easy_getinfo) F(easy_init) F(easy_perform)	\
+	F(easy_setopt) F(easy_strerror) F(global_init)			\
+	F(multi_add_handle) F(multi_assign) F(multi_cleanup)		\
+	F(multi_info_read) F(multi_init) F(multi_remove_handle)		\
+	F(multi_setopt) F(multi_socket_action) F(slist_append)		\
+	F(slist_free_all) F(version_info)
 
 /* curl.easy_init() is curl_easy_init(3), and so on. */
 struct curl_lib {
