@@ -19,6 +19,7 @@
 enum {
 	CHUNK = 65536, STEP_MIN = 256 * 1024,
 	CONNECT_SECS = 20, STALL_SECS = 30, ATTEMPT_SECS = 3600,
+	PAUSE_MSECS = 1000,
 	ATTEMPTS_MAX = 20,	/* that each bring something */
 	IDLE_ATTEMPTS_MAX = 2,	/* one after the other that bring nothing */
 	SHA256_HEX = 64, NOTE_MAX = 8192,
@@ -420,9 +421,11 @@ static void on_progress(struct fetch *f)
 	d->progress(d, f->have, f->total);
 }
 
-static void wait_a_moment(void)
+static void wait_a_moment(unsigned msecs)
 {
-	struct timespec t = { .tv_sec = 1 };
+	struct timespec t = {
+		.tv_sec = msecs / 1000, .tv_nsec = msecs % 1000 * 1000000L,
+	};
 
 	while (nanosleep(&t, &t) < 0 && errno == EINTR)
 		;
@@ -439,13 +442,17 @@ static int fetch_all(struct part *p, struct buf *err)
 		uint64_t had = p->fetch.have;
 
 		if (i > 0)
-			wait_a_moment();
+			wait_a_moment(p->d->pause_msecs ? p->d->pause_msecs :
+							  PAUSE_MSECS);
 		p->was_resumed |= had > 0;
 		buf_reset(err);
 		ret = fetch_file(&p->fetch, err);
 		idle = p->fetch.have > had ? 0 : idle + 1;
 	}
-	return ret == FETCH_DONE ? 0 : -1;
+	if (ret != FETCH_DONE)
+		return -1;
+	buf_reset(err);
+	return 0;
 }
 
 static int install_part(struct part *p, bool *is_wrong, struct buf *err)

@@ -23,8 +23,9 @@ struct download {
 	/* Keeps what a broken download has brought; made when missing, 0700. */
 	const char *work_dir;
 	const char *proxy;	/* as struct fetch has it */
-	/* 0: values for servers. Seconds; see struct fetch. */
-	unsigned connect_secs, stall_secs;
+	/* 0: values for servers. Seconds, see struct fetch; milliseconds
+	 * between attempts. */
+	unsigned connect_secs, stall_secs, pause_msecs;
 	/* While it goes, at most once a percent; total 0 if not known. May be
 	 * NULL. */
 	void (*progress)(struct download *d, uint64_t have, uint64_t total);
