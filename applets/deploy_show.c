@@ -28,6 +28,11 @@ static void add_text(struct buf *out, const char *name, const char *value)
 	buf_add_json(out, value);
 }
 
+static const char *const text_names[] = {
+	[PLAN_BEGINS] = "progress", [PLAN_UNCHANGED] = "changes",
+	[PLAN_CHANGED] = "changes", [PLAN_FAILED] = "error",
+};
+
 static void print_json(const struct plan_event *e)
 {
 	struct buf out = BUF_INIT;
@@ -37,8 +42,7 @@ static void print_json(const struct plan_event *e)
 	add_text(&out, "result", plan_result_names[e->result]);
 	buf_addf(&out, ",\"seconds\":%.3f", e->secs);
 	if (*e->text)
-		add_text(&out, e->result == PLAN_FAILED ? "error" : "changes",
-			 e->text);
+		add_text(&out, text_names[e->result], e->text);
 	if (*e->warnings)
 		add_text(&out, "warnings", e->warnings);
 	printf("%s}\n", out.data);
@@ -86,8 +90,8 @@ static void print_step(const struct deploy *d, const struct plan_event *e)
 
 	if (e->result == PLAN_BEGINS) {
 		if (d->live)
-			printf("\r\033[K  ...        %-10s %s",
-			       plan_stage_names[e->stage], e->step);
+			printf("\r\033[K  ...        %-10s %-20s %s",
+			       plan_stage_names[e->stage], e->step, e->text);
 		fflush(stdout);
 		return;
 	}
@@ -208,8 +212,7 @@ static bool show_step(struct deploy *d, const cJSON *o)
 		.stage = (enum plan_stage)stage,
 		.result = (enum plan_result)result,
 		.step = text_of(o, "step"), .secs = number_of(o, "seconds"),
-		.text = text_of(o, result == PLAN_FAILED ? "error" :
-							   "changes"),
+		.text = text_of(o, text_names[result]),
 		.warnings = text_of(o, "warnings") });
 	return true;
 }

@@ -17,11 +17,14 @@ struct status {
 	const struct host_services *services;	/* NULL: nobody to ask */
 	int64_t now;			/* Unix time */
 	cJSON *json;			/* the object */
-	cJSON *problems;		/* its array of sentences */
+	cJSON *problems, *notes;	/* its arrays of sentences */
 };
 
 /* Note what is wrong and what to do about it, in one sentence. */
 void status_problem(struct status *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Note what is not as it could be, and no reason to call the relay broken. */
+void status_note(struct status *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Each adds its members to s->json, and to the problems. */

@@ -10,16 +10,31 @@
 
 enum { FORMAT = 1 };	/* of the object; grows when a key changes its sense */
 
-void status_problem(struct status *s, const char *fmt, ...)
+static void add_sentence(cJSON *array, const char *fmt, va_list ap)
 {
 	struct buf text = BUF_INIT;
+
+	buf_vaddf(&text, fmt, ap);
+	cJSON_AddItemToArray(array, cJSON_CreateString(text.data));
+	buf_free(&text);
+}
+
+void status_problem(struct status *s, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	buf_vaddf(&text, fmt, ap);
+	add_sentence(s->problems, fmt, ap);
 	va_end(ap);
-	cJSON_AddItemToArray(s->problems, cJSON_CreateString(text.data));
-	buf_free(&text);
+}
+
+void status_note(struct status *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_sentence(s->notes, fmt, ap);
+	va_end(ap);
 }
 
 cJSON *status_collect(const struct relay *r)
@@ -34,6 +49,7 @@ cJSON *status_collect(const struct relay *r)
 
 	layout_init(&layout, r);
 	s.problems = cJSON_CreateArray();
+	s.notes = cJSON_CreateArray();
 	gethostname(host, sizeof(host) - 1);
 	cJSON_AddNumberToObject(s.json, "format", FORMAT);
 	cJSON_AddStringToObject(s.json, "domain", r->mail_domain_bare);
@@ -46,6 +62,7 @@ cJSON *status_collect(const struct relay *r)
 	cJSON_AddBoolToObject(s.json, "ok",
 			      cJSON_GetArraySize(s.problems) == 0);
 	cJSON_AddItemToObject(s.json, "problems", s.problems);
+	cJSON_AddItemToObject(s.json, "notes", s.notes);
 	layout_free(&layout);
 	return s.json;
 }

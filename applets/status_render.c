@@ -300,9 +300,23 @@ static void add_room(struct buf *out, const cJSON *status)
 	buf_addc(out, '\n');
 }
 
+static void add_sentences(struct buf *out, const cJSON *array,
+			  const char *mark)
+{
+	const cJSON *p;
+
+	cJSON_ArrayForEach(p, array) {
+		struct buf text = BUF_INIT;
+
+		add_text(&text, cJSON_IsString(p) ? p->valuestring : "");
+		buf_addf(out, "%s%s\n", mark, text.data);
+		buf_free(&text);
+	}
+}
+
 static void add_problems(struct buf *out, const cJSON *status, bool colour)
 {
-	const cJSON *p, *problems = member(status, "problems");
+	const cJSON *problems = member(status, "problems");
 	int n = cJSON_GetArraySize(problems);
 	char title[64];
 
@@ -318,13 +332,7 @@ static void add_problems(struct buf *out, const cJSON *status, bool colour)
 		 "%d things are wrong:", n);
 	add_coloured(out, RED, colour, title, 0);
 	buf_addc(out, '\n');
-	cJSON_ArrayForEach(p, problems) {
-		struct buf text = BUF_INIT;
-
-		add_text(&text, cJSON_IsString(p) ? p->valuestring : "");
-		buf_addf(out, "  - %s\n", text.data);
-		buf_free(&text);
-	}
+	add_sentences(out, problems, "  - ");
 }
 
 void status_render(struct buf *out, const cJSON *status, bool colour)
@@ -337,4 +345,5 @@ void status_render(struct buf *out, const cJSON *status, bool colour)
 	add_accounts(out, status);
 	add_room(out, status);
 	add_problems(out, status, colour);
+	add_sentences(out, member(status, "notes"), "Note: ");
 }

@@ -193,6 +193,13 @@ static bool is_unknown(const struct plan *p, const struct relay_service *s)
 	return todo == 0;
 }
 
+/* A dry run takes it that the program comes. */
+static bool is_waiting(const struct plan *p, const struct relay_service *s)
+{
+	return !p->dry_run && relay_service_is_wanted(s, p->relay) &&
+	       !relay_service_is_possible(s);
+}
+
 /* Looked at when its turn comes: what ran before may have changed its files. */
 static int apply_step(struct plan *p, const struct relay_service *service)
 {
@@ -202,7 +209,10 @@ static int apply_step(struct plan *p, const struct relay_service *service)
 	int ret;
 
 	look(p, &w);
-	if (is_unknown(p, service) && (p->dry_run ||
+	/* why it has no program was said when that was to come */
+	if (is_waiting(p, service)) {
+		ret = 0;
+	} else if (is_unknown(p, service) && (p->dry_run ||
 	    applied_write(&w.applied, applied_dir, service->name, &err) == 0)) {
 		ret = 0;
 	} else {

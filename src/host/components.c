@@ -13,5 +13,6 @@ const struct component *const server_components[] = {
 	&component_pages,
 	&component_mtail,
 	&component_turn,
+	&component_iroh,
 };
 const size_t server_component_count = ARRAY_LEN(server_components);

@@ -25,7 +25,7 @@ enum plan_stage {
 };
 extern const char *const plan_stage_names[PLAN_STAGES];
 
-enum plan_result { PLAN_BEGINS, PLAN_UNCHANGED, PLAN_CHANGED, PLAN_FAILED };
+enum plan_result { PLAN_BEGINS /* or goes on */, PLAN_UNCHANGED, PLAN_CHANGED, PLAN_FAILED };
 extern const char *const plan_result_names[PLAN_FAILED + 1];
 
 /* What a step has to tell. */
@@ -34,7 +34,9 @@ struct plan_event {
 	const char *step;	/* component */
 	enum plan_result result;
 	double secs;		/* since it began */
-	const char *text;	/* what was changed or why it failed, lines */
+	/* what was changed or why it failed, lines; how far it is, when it
+	 * begins or goes on */
+	const char *text;
 	const char *warnings;	/* lines */
 };
 
@@ -63,6 +65,8 @@ struct plan {
 	const struct host_services *services;
 	const struct layout *staged;	/* for a component's verify() */
 	struct buf told, warned;	/* of the step that runs */
+	struct { enum plan_stage stage; const char *name; double began, shown; }
+		running;
 	unsigned changes;	/* in all */
 	struct buf diff;	/* dry run: of all files */
 	bool is_collecting;	/* only collects files */
@@ -133,6 +137,9 @@ bool plan_wants(const struct plan *p, const char *when);
 void plan_tell(struct plan *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void plan_warn(struct plan *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* How far the running step is, for who looks on; as often as one likes. */
+void plan_progress(struct plan *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The servers take a new certificate into use. */
 int plan_reload_certificate(struct plan *p, struct buf *err);

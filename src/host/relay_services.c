@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -62,6 +63,11 @@ bool relay_turn_is_kept(const struct relay *r)
 static bool with_turn(const struct relay *r)
 {
 	return *r->s.turn_socket_path && !relay_turn_is_kept(r);
+}
+
+static bool with_iroh_relay(const struct relay *r)
+{
+	return r->own_iroh_relay;
 }
 
 /* What an earlier relay has ends just before what takes its place, or after
@@ -157,7 +163,11 @@ static const struct relay_service services[] = {
 	  .restart_on = "/etc/turnserver.conf", .is_wanted = with_turn },
 	{ "turnserver", "calls, by chatmail-turn", RELAY_KEPT,
 	  { "turnserver" } },
-	{ "iroh-relay", "real-time channels", RELAY_KEPT, { "iroh-relay" } },
+	{ "iroh-relay", "real-time channels", RELAY_FOREIGN, { "iroh-relay" },
+	  .units = "iroh-relay.service",
+	  .restart_on = "/etc/iroh-relay.toml /usr/local/bin/iroh-relay",
+	  .program = "/usr/local/bin/iroh-relay",
+	  .is_wanted = with_iroh_relay },
 
 	{ "chatmail-expire", "deletes old mail, daily", RELAY_JOB,
 	  { "chatmail-expire.timer" },
@@ -195,6 +205,11 @@ bool relay_service_is_wanted(const struct relay_service *s,
 	if (s->kind == RELAY_OLD || s->kind == RELAY_KEPT)
 		return false;
 	return !s->is_wanted || s->is_wanted(r);
+}
+
+bool relay_service_is_possible(const struct relay_service *s)
+{
+	return !s->program || access(s->program, X_OK) == 0;
 }
 
 /* ---- what a changed file means ---------------------------------------------- */

@@ -13,7 +13,8 @@
 enum relay_service_kind {
 	RELAY_OURS,	/* a resident role of this program */
 	RELAY_JOB,	/* this program, when its timer or path says so */
-	RELAY_FOREIGN,	/* a program of the host's packages */
+	RELAY_FOREIGN,	/* another's program, from the host's packages or
+			 * downloaded */
 	RELAY_KEPT,	/* may be there; it is shown and not touched */
 	RELAY_OLD,	/* an earlier relay's; it may not run beside ours */
 };
@@ -39,6 +40,9 @@ struct relay_service {
 	const char *settings;
 	/* Does this relay have it? NULL: each has. */
 	bool (*is_wanted)(const struct relay *r);
+	/* A file that it waits for: without it, it is neither enabled nor
+	 * started. NULL mostly. */
+	const char *program;
 	/* Another name that has the process where the first one has none:
 	 * Debian 12's Postfix is "postfix@-". NULL mostly. */
 	const char *other;
@@ -57,6 +61,8 @@ bool relay_service_is_wanted(const struct relay_service *s,
 /* Does this host serve calls by an earlier relay's chatmail-turn, which is
  * left alone? Then it has no coturn of ours. */
 bool relay_turn_is_kept(const struct relay *r);
+/* Is the program there that it waits for? */
+bool relay_service_is_possible(const struct relay_service *s);
 
 /* ---- changing ------------------------------------------------------------------ */
 

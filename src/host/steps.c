@@ -11,6 +11,9 @@ const char *const plan_result_names[PLAN_FAILED + 1] = {
 	"begins", "unchanged", "changed", "failed",
 };
 
+/* Between two lines of progress. */
+static const double PROGRESS_SECS = .5;
+
 static double now(void)
 {
 	struct timespec t;
@@ -39,6 +42,25 @@ void plan_warn(struct plan *p, const char *fmt, ...)
 	buf_addc(&p->warned, '\n');
 }
 
+void plan_progress(struct plan *p, const char *fmt, ...)
+{
+	struct buf text = BUF_INIT;
+	double t = now();
+	va_list ap;
+
+	if (t < p->running.shown + PROGRESS_SECS)
+		return;
+	p->running.shown = t;
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	p->on_event(p, &(struct plan_event) {
+		.stage = p->running.stage, .step = p->running.name,
+		.result = PLAN_BEGINS, .secs = t - p->running.began,
+		.text = text.data, .warnings = "" });
+	buf_free(&text);
+}
+
 bool plan_wants(const struct plan *p, const char *when)
 {
 	return layout_holds(&p->layout, when);
@@ -53,6 +75,9 @@ struct step step_begin(struct plan *p, enum plan_stage stage,
 
 	buf_reset(&p->told);
 	buf_reset(&p->warned);
+	p->running.stage = stage;
+	p->running.name = name;
+	p->running.began = p->running.shown = s.began;
 	p->on_event(p, &(struct plan_event) {
 		.stage = stage, .step = name, .result = PLAN_BEGINS,
 		.text = "", .warnings = "" });
