@@ -89,6 +89,10 @@ LINES = [
      "filtermail.service filtermail-incoming.service chatmail-dkim.service"),
     # Debian 12's is a oneshot, which systemd refuses with "always"
     ("acme", "postfix.service.d/10-chatmail.conf", "Restart=on-failure"),
+    ("acme", "iroh-relay.service", "User=iroh"),
+    ("acme", "iroh-relay.service", "IPAddressAllow=localhost"),
+    ("acme", "iroh-relay.service",
+     "ConditionFileIsExecutable=/usr/local/bin/iroh-relay"),
     ("ipv4", "doveauth.service", "BindPaths=/home/vmail/mail/192.0.2.7"),
     ("everything else", "doveauth.service", "BindPaths=/srv/mail"),
     ("everything else", "doveauth.service", "User=postman"),

@@ -31,6 +31,11 @@ static const struct program iroh_relay = {
 	},
 };
 
+static int check(struct plan *p, struct buf *err)
+{
+	return plan_check_program(p, &iroh_relay, err);
+}
+
 static int configure(struct plan *p, struct buf *err)
 {
 	if (plan_wants(p, "enable_iroh_relay"))
@@ -40,5 +45,5 @@ static int configure(struct plan *p, struct buf *err)
 
 const struct component component_iroh = {
 	.name = "iroh-relay", .users = users, .files = files,
-	.configure = configure,
+	.check = check, .configure = configure,
 };

@@ -26,7 +26,44 @@ static const struct program_build *find_build(const struct program *g,
 	return NULL;
 }
 
-/* What the operator says comes first; relay.c has looked at its form. */
+static bool is_http_url(const char *s)
+{
+	return str_starts(s, "http://") || str_starts(s, "https://");
+}
+
+/* "URL SHA-256": what the second part is. */
+static const char *sha256_of(const char *value)
+{
+	value += strcspn(value, " \t");
+	return value + strspn(value, " \t");
+}
+
+static int complain(const struct plan *p, const char *setting,
+		    const char *expected, struct buf *err)
+{
+	buf_setf(err, "%s:%u: %s: expected %s, got \"%s\"", p->relay->path,
+		 p->relay->line[setting_find(setting)], setting, expected,
+		 layout_need(&p->layout, setting));
+	return -1;
+}
+
+int plan_check_program(struct plan *p, const struct program *g,
+		       struct buf *err)
+{
+	const char *other = layout_need(&p->layout, g->setting);
+	const char *mirror = layout_need(&p->layout, "download_mirror");
+
+	if (*mirror && !is_http_url(mirror))
+		return complain(p, "download_mirror", "an http:// or https:// "
+				"URL", err);
+	if (*other && (!is_http_url(other) ||
+		       !download_is_sha256(sha256_of(other))))
+		return complain(p, g->setting, "a URL and the SHA-256 of the "
+				"program, 64 hexadecimal digits", err);
+	return 0;
+}
+
+/* What the operator says comes first. */
 static int choose(struct plan *p, const struct program *g, struct download *d,
 		  struct buf *err)
 {
@@ -38,8 +75,7 @@ static int choose(struct plan *p, const struct program *g, struct download *d,
 
 	if (*other) {
 		d->url = arena_printf(&p->arena, "%.*s", (int)n, other);
-		n += strspn(other + n, " \t");
-		sha256 = arena_strdup(&p->arena, other + n);
+		sha256 = arena_strdup(&p->arena, sha256_of(other));
 		str_lower(sha256);
 		d->sha256 = sha256;
 		return 0;

@@ -18,6 +18,10 @@ struct program {
 	} builds[4];
 };
 
+/* In a component's check(): is what the settings say of it understood? Returns
+ * 0, or -1 with *err. */
+int plan_check_program(struct plan *p, const struct program *g,
+		       struct buf *err);
 /* In a component's configure(), where the relay shall have it: what is there is
  * compared, else it comes from download_cache or from its URL. Whatever goes
  * wrong is a warning, and what is there stays. The services with its path in

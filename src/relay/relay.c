@@ -230,44 +230,10 @@ static int derive_turn(struct relay *r, struct buf *err)
 	return 0;
 }
 
-static bool is_http_url(const char *s)
-{
-	return str_starts(s, "http://") || str_starts(s, "https://");
-}
-
-/* "URL SHA-256" */
-static int check_program(const struct relay *r, int id, struct buf *err)
-{
-	const char *s = r->text[id];
-	size_t n = strcspn(s, " \t"), at = n + strspn(s + n, " \t");
-
-	if (!*s || (is_http_url(s) &&
-		    strspn(s + at, "0123456789abcdefABCDEF") == 64 &&
-		    !s[at + 64]))
-		return 0;
-	buf_setf(err, "%s:%u: %s: expected a URL and the SHA-256 of the "
-		 "program, 64 hexadecimal digits, got \"%s\"", r->path,
-		 r->line[id], setting_docs[id].name, s);
-	return -1;
-}
-
-static int check_downloads(const struct relay *r, struct buf *err)
-{
-	if (*r->s.download_mirror && !is_http_url(r->s.download_mirror)) {
-		buf_setf(err, "%s:%u: download_mirror: expected an http:// or "
-			 "https:// URL, got \"%s\"", r->path,
-			 r->line[SETTING_download_mirror],
-			 r->s.download_mirror);
-		return -1;
-	}
-	return check_program(r, SETTING_iroh_relay_program, err);
-}
-
 static int derive(struct relay *r, struct buf *err)
 {
 	if (derive_domain(r, err) < 0 || derive_tls(r, err) < 0 ||
-	    check_notify_delay(r, err) < 0 || derive_turn(r, err) < 0 ||
-	    check_downloads(r, err) < 0)
+	    check_notify_delay(r, err) < 0 || derive_turn(r, err) < 0)
 		return -1;
 	if (r->s.username_min_length > r->s.username_max_length) {
 		unsigned line = r->line[SETTING_username_min_length];
@@ -280,7 +246,8 @@ static int derive(struct relay *r, struct buf *err)
 			 r->text[SETTING_username_min_length]);
 		return -1;
 	}
-	if (!is_http_url(r->s.notification_url)) {
+	if (!str_starts(r->s.notification_url, "http://") &&
+	    !str_starts(r->s.notification_url, "https://")) {
 		buf_setf(err, "%s:%u: notification_url: expected an http:// or "
 			 "https:// URL, got \"%s\"", r->path,
 			 r->line[SETTING_notification_url],

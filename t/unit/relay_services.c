@@ -179,7 +179,7 @@ static const struct {
 	{ "fcgiwrap", "rA", 0, "stop, disable",
 	  "stop fcgiwrap.socket;stop fcgiwrap;"
 	  "disable fcgiwrap.socket;disable fcgiwrap;" },
-	{ "iroh-relay", "r", TODO_RESTART, "", "" },
+	{ "iroh-relay", "r", TODO_RESTART, "restart", "restart iroh-relay;" },
 	{ "chatmail-metrics", "rr", 0, "stop, disable",
 	  "stop chatmail-metrics.socket;stop chatmail-metrics;"
 	  "disable chatmail-metrics.socket;disable chatmail-metrics;" },
