@@ -7,6 +7,7 @@
 #                   ARCH=aarch64 build/static-aarch64/chatmail, by cross compiler
 #   make check      all tests; SAN=1 with address and undefined sanitizers,
 #                   CHATMAIL=build/static/chatmail of that program
+#   make iroh-relay iroh-relay itself, for its test (cargo, many minutes)
 #   make bench      throughput, latency, memory; JSON=1 for --json
 #   make fuzz       every fuzz target for FUZZ_SECS seconds (clang)
 #   make install    DESTDIR and PREFIX are honoured
@@ -157,6 +158,13 @@ check: deps
 check-built: all $(UNIT) $(REPLAY)
 	@t/lib/check $(BUILD) $(UNIT)
 
+# The version that component_iroh.c pins, from crates.io.
+IROH := 0.35.0
+iroh-relay: build/cache/iroh-relay-$(IROH)/bin/iroh-relay
+build/cache/iroh-relay-$(IROH)/bin/iroh-relay:
+	nice cargo install iroh-relay --version $(IROH) --locked \
+		--features server --root build/cache/iroh-relay-$(IROH)
+
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@t/lib/demo $(BUILD)/chatmail
@@ -195,6 +203,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps static check check-built demo bench fuzz install clean
+.PHONY: all deps static check check-built iroh-relay demo bench fuzz install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(APP_OBJ:.o=.d)

@@ -66,12 +66,12 @@ while (my $c = $s->accept) {
 }
 """
 # may run beside ours, and are to be left alone
-KEPT = ["turnserver", "iroh-relay"]
+KEPT = ["turnserver"]
 # units that may neither run nor be enabled afterwards
 GONE = ["opendkim", "filtermail-transport", "mta-sts-daemon",
         "doveauth-dictproxy", "echobot", "fcgiwrap", "fcgiwrap.socket",
         "acmetool-redirector", "acmetool-reconcile.timer",
-        "acmetool-reconcile"]
+        "acmetool-reconcile", "iroh-relay"]
 # stay on the disk for whoever wants to go back
 LEFT = [OLD_INI, VENV + "doveauth", VENV + "chatmail-metadata",
         "/usr/local/bin/filtermail", "/usr/lib/cgi-bin/newemail.py",
