@@ -210,9 +210,7 @@ static int apply_step(struct plan *p, const struct relay_service *service)
 
 	look(p, &w);
 	/* why it has no program was said when that was to come */
-	if (is_waiting(p, service)) {
-		ret = 0;
-	} else if (is_unknown(p, service) && (p->dry_run ||
+	if ((is_unknown(p, service) || is_waiting(p, service)) && (p->dry_run ||
 	    applied_write(&w.applied, applied_dir, service->name, &err) == 0)) {
 		ret = 0;
 	} else {
