@@ -17,11 +17,11 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import time
 
 MAGIC = b"RELAY\xf0\x9f\x94\x91"
 VERSION = b"\x03"       # postcard's form of a small number
-CLIENT_INFO, SEND, RECEIVE, GONE, PING, PONG = 2, 4, 5, 8, 12, 13
-NAMES = {RECEIVE: "packet", GONE: "gone", PONG: "pong"}
+CLIENT_INFO, SEND, RECEIVE, PING, PONG = 2, 4, 5, 12, 13
 TIMEOUT = 60
 
 
@@ -110,14 +110,16 @@ class IrohClient:
 
     def receive(self):
         """(what, key or None, contents)"""
-        while True:
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
             kind, payload = self._frame()
             if kind == PING:
                 self._send(PONG, payload)
             elif kind == PONG:
                 return "pong", None, payload
-            elif kind in NAMES:
-                return NAMES[kind], payload[:32], payload[32:]
+            elif kind == RECEIVE:
+                return "packet", payload[:32], payload[32:]
+        raise TimeoutError("nothing but pings")
 
     # ---- frames
 
