@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,13 @@
 struct failure {
 	int error;
 	const char *what;	/* literal: the same address in both processes */
+};
+
+/* What a child is connected by; -1 where there is none. */
+struct ends {
+	int output[2];		/* pipe from the child */
+	int report[2];		/* pipe for a struct failure */
+	int ours, theirs;	/* with spec->peer: the socket */
 };
 
 static int become_user(const struct passwd *pw)
@@ -40,13 +48,16 @@ static void reset_signals(void)
 }
 
 static const char *child_setup(const struct proc_spec *spec,
-			       const struct passwd *pw, pid_t parent, int out)
+			       const struct passwd *pw, pid_t parent,
+			       const struct ends *e)
 {
 	int null = open("/dev/null", O_RDWR);
+	int in = spec->peer ? e->theirs : null;
 
 	reset_signals();
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 ||
-	    dup2(out, 2) < 0)
+	if (in < 0 || dup2(in, 0) < 0 ||
+	    dup2(spec->peer ? e->theirs : e->output[1], 1) < 0 ||
+	    dup2(e->output[1], 2) < 0)
 		return "its standard files";
 	if (null > 2)
 		close(null);
@@ -121,9 +132,10 @@ static const char *guard_fork(const struct proc_spec *spec, int report)
 
 __attribute__((noreturn))
 static void child_run(const struct proc_spec *spec, const struct passwd *pw,
-		      pid_t parent, int out, int report)
+		      pid_t parent, const struct ends *e)
 {
-	struct failure f = { .what = child_setup(spec, pw, parent, out) };
+	struct failure f = { .what = child_setup(spec, pw, parent, e) };
+	int report = e->report[1];
 	ssize_t n;
 
 	if (!f.what && spec->guarded)
@@ -171,41 +183,70 @@ static const struct passwd *find_user(const struct proc_spec *spec,
 	return pw;
 }
 
+static void close_ends(const struct ends *e)
+{
+	const int fds[] = { e->output[0], e->output[1], e->report[0],
+			    e->report[1], e->ours, e->theirs };
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int open_ends(const struct proc_spec *spec, struct ends *e,
+		     struct buf *err)
+{
+	int pair[2] = { -1, -1 };
+
+	*e = (struct ends) { { -1, -1 }, { -1, -1 }, -1, -1 };
+	if (pipe2(e->output, O_CLOEXEC) < 0 ||
+	    pipe2(e->report, O_CLOEXEC) < 0 ||
+	    (spec->peer && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+				      pair) < 0)) {
+		buf_setf(err, "%s: pipe: %s", spec->argv[0], strerror(errno));
+		close_ends(e);
+		return -1;
+	}
+	e->ours = pair[0];
+	e->theirs = pair[1];
+	return 0;
+}
+
+/* The caller gets his ends, the others are closed. */
+static void hand_over(const struct proc_spec *spec, struct ends *e, int *out)
+{
+	fcntl(e->output[0], F_SETFL, O_NONBLOCK);
+	*out = e->output[0];
+	e->output[0] = -1;
+	if (spec->peer) {
+		fcntl(e->ours, F_SETFL, O_NONBLOCK);
+		*spec->peer = e->ours;
+		e->ours = -1;
+	}
+}
+
 pid_t proc_start(const struct proc_spec *spec, int *out, struct buf *err)
 {
 	const struct passwd *pw = NULL;
-	pid_t parent = getpid(), pid = -1;
-	int output[2], report[2];
+	pid_t parent = getpid(), pid;
+	struct ends e;
 
 	if (spec->user && !(pw = find_user(spec, err)))
 		return -1;
-	if (pipe2(output, O_CLOEXEC) < 0) {
-		buf_setf(err, "%s: pipe: %s", spec->argv[0], strerror(errno));
+	if (open_ends(spec, &e, err) < 0)
 		return -1;
-	}
-	if (pipe2(report, O_CLOEXEC) < 0) {
-		buf_setf(err, "%s: pipe: %s", spec->argv[0], strerror(errno));
-		close(output[0]);
-		close(output[1]);
-		return -1;
-	}
 	pid = fork();
 	if (pid == 0)
-		child_run(spec, pw, parent, output[1], report[1]);
-	close(output[1]);
-	close(report[1]);
-	if (pid < 0) {
+		child_run(spec, pw, parent, &e);
+	close(e.report[1]);
+	e.report[1] = -1;
+	if (pid < 0)
 		buf_setf(err, "%s: fork: %s", spec->argv[0], strerror(errno));
-	} else if (await_exec(pid, report[0], spec->argv[0], err) < 0) {
+	else if (await_exec(pid, e.report[0], spec->argv[0], err) < 0)
 		pid = -1;
-	}
-	close(report[0]);
-	if (pid < 0) {
-		close(output[0]);
-		return -1;
-	}
-	fcntl(output[0], F_SETFL, O_NONBLOCK);
-	*out = output[0];
+	if (pid > 0)
+		hand_over(spec, &e, out);
+	close_ends(&e);
 	return pid;
 }
 

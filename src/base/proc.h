@@ -22,6 +22,10 @@ struct proc_spec {
 	 * SIGTERM on and ends as the program does; with session, what the
 	 * program leaves running gets SIGTERM then. The pid is that one's. */
 	bool guarded;
+	/* Its standard input and output are a socket, whose other end goes to
+	 * *peer (non-blocking, close-on-exec, the caller's); what it says on
+	 * stderr alone goes to *out. NULL: as below. */
+	int *peer;
 };
 
 /* Start a child: stdin from /dev/null, stdout and stderr on one pipe, whose

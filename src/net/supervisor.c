@@ -113,6 +113,8 @@ static void child_start(struct child *c)
 		c->pid = pid;
 		ev_io_set(&c->out, fd, EV_READ);
 		ev_io_start(c->s->loop, &c->out);
+		if (c->s->on_start)
+			c->s->on_start(c->s, c);
 	}
 	buf_free(&err);
 }

@@ -36,6 +36,8 @@ struct supervisor {
 	 * when it is started again. May call supervisor_stop(). */
 	void (*on_death)(struct supervisor *s, struct child *c,
 			 const char *why, double retry_secs);
+	/* A child runs; may be NULL. With spec.peer its socket is there. */
+	void (*on_start)(struct supervisor *s, struct child *c);
 	/* A signal has come, supervisor_stop() follows. */
 	void (*on_signal)(struct supervisor *s, int sig);
 	/* The supervisor's; others may use the loop. */
