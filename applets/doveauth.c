@@ -12,6 +12,7 @@
 #include "net/dict_server.h"
 #include "net/jobs.h"
 #include "net/metrics.h"
+#include "relay/echobot.h"
 #include "relay/limits.h"
 #include "relay/mailbox_jobs.h"
 #include "relay/reload.h"
@@ -33,7 +34,9 @@ struct creation {
 	struct mailbox_job job;
 	struct creation *next;
 	struct waiter *waiters;
-	char *addr, *password;
+	char *addr;
+	char *password;	/* the echo bot's: its hash */
+	bool is_bot;
 	int result;	/* of user_create() */
 };
 
@@ -150,7 +153,9 @@ static int step_creation(struct mailbox_job *j)
 
 	/* of this thread: hashes must not take the loop's turn on the CPU */
 	setpriority(PRIO_PROCESS, 0, HASH_NICE);
-	c->result = user_create(j->dir, c->password, &j->err);
+	c->result = c->is_bot ?
+		    user_create_bot(j->dir, c->password, &j->err) :
+		    user_create(j->dir, c->password, &j->err);
 	return c->result == USER_BUSY ? MAILBOX_BUSY : c->result < 0 ? -1 : 0;
 }
 
@@ -179,6 +184,10 @@ static void on_created(struct mailbox_job *j, int ret, const char *err)
 	if (ret < 0) {
 		log_warn("creating %s: %s", c->addr, err);
 		rows[FAILED].value++;
+	} else if (c->is_bot) {
+		log_info(c->result == USER_CREATED ? "%s is the echo bot's" :
+			 "%s is a person's: the echo bot does not get it",
+			 c->addr);
 	} else if (c->result == USER_CREATED) {
 		log_info("Created address: %s", c->addr);
 		rows[str_starts(c->addr, "ci-") ? CREATED_CI : CREATED].value++;
@@ -204,7 +213,8 @@ static struct creation *creation_find(const char *addr)
 	return c;
 }
 
-static struct creation *creation_start(const char *addr, const char *password)
+static struct creation *creation_start(const char *addr, const char *password,
+				       bool is_bot)
 {
 	struct creation *c = xcalloc(1, sizeof(*c));
 	struct buf dir = BUF_INIT;
@@ -212,6 +222,7 @@ static struct creation *creation_start(const char *addr, const char *password)
 	user_path(&dir, doveauth.ini.relay, addr, NULL);
 	c->addr = xstrdup(addr);
 	c->password = xstrdup(password);
+	c->is_bot = is_bot;
 	c->job.step = step_creation;
 	c->job.done = on_created;
 	c->next = doveauth.creations;
@@ -267,9 +278,31 @@ static void create(struct dict_request *r, const char *addr,
 			dict_reply_not_found(r);
 			return;
 		}
-		c = creation_start(addr, password);
+		c = creation_start(addr, password, false);
 	}
 	wait_in(&c->waiters, r);
+}
+
+/* The echo bot has said its hash beforehand. Is it another one than that of the
+ * mailbox, which is made or changed then? Limits are for strangers. */
+static bool create_bot(struct dict_request *r, const char *addr)
+{
+	struct buf told = BUF_INIT, known = BUF_INIT;
+	struct creation *c = creation_find(addr);
+	int ret = echobot_get_hash(doveauth.ini.relay, &told);
+	bool is_new = ret > 0 &&
+		      user_password(doveauth.ini.relay, addr, &known) >= 0 &&
+		      strcmp(told.data, known.data) != 0;
+
+	if (ret < 0)
+		log_warn("the echo bot's hash: %s", strerror(errno));
+	if (is_new && !c)
+		c = creation_start(addr, told.data, true);
+	if (is_new)
+		wait_in(&c->waiters, r);
+	buf_free(&told);
+	buf_free(&known);
+	return is_new;
 }
 
 /* ---- lookups ------------------------------------------------------------------ */
@@ -288,6 +321,9 @@ static void lookup_passdb(struct dict_request *r, const char *addr,
 	rows[ASKED_PASSDB].value++;
 	if (!user_is_ours(doveauth.ini.relay, addr))
 		dict_reply_not_found(r);
+	else if (echobot_is_addr(doveauth.ini.relay, addr) &&
+		 create_bot(r, addr))
+		return;
 	else if (reply_existing(r, addr) == 0)
 		create(r, addr, password);
 }

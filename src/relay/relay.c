@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "relay/echobot.h"
 #include "relay/turn.h"
 #include "text/config.h"
 
@@ -405,6 +406,18 @@ static const char *value_disable_ipv6(struct relay *r)
 	return bool_text(r->s.disable_ipv6);
 }
 
+static const char *value_echobot(struct relay *r)
+{
+	return bool_text(r->s.echobot);
+}
+
+/* What is no path is where deploy gets it from. */
+static const char *value_echobot_program(struct relay *r)
+{
+	return *r->s.echobot_server == '/' ? r->s.echobot_server :
+					     ECHOBOT_SERVER;
+}
+
 static const char *value_imap_rawlog(struct relay *r)
 {
 	return bool_text(r->s.imap_rawlog);
@@ -448,6 +461,8 @@ static const struct {
 	{ "turn_port_first", value_turn_port_first },
 	{ "turn_port_last", value_turn_port_last },
 	{ "enable_iroh_relay", value_enable_iroh_relay },
+	{ "echobot", value_echobot },
+	{ "echobot_program", value_echobot_program },
 	{ "disable_ipv6", value_disable_ipv6 },
 	{ "imap_rawlog", value_imap_rawlog },
 	{ "imap_compress", value_imap_compress },

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "relay/echobot.h"
 
 enum {
 	ADDR_MAX = 255,		/* NAME_MAX: it names a directory */
@@ -38,8 +39,7 @@ void user_path(struct buf *out, const struct relay *r, const char *addr,
 		 file ? file : "");
 }
 
-/* As user_password(), by path. */
-static int read_password(const char *path, struct buf *out)
+int user_read_hash(const char *path, struct buf *out)
 {
 	size_t before = out->len;
 
@@ -56,7 +56,7 @@ int user_password(const struct relay *r, const char *addr, struct buf *out)
 	int ret;
 
 	user_path(&path, r, addr, "password");
-	ret = read_password(path.data, out);
+	ret = user_read_hash(path.data, out);
 	buf_free(&path);
 	return ret;
 }
@@ -98,6 +98,8 @@ static void check_localpart(const struct relay *r, const char *addr,
 			 "characters long", (int)n, addr,
 			 r->text[SETTING_username_min_length],
 			 r->text[SETTING_username_max_length]);
+	else if (echobot_is_addr(r, addr))
+		buf_setf(why, "localpart %.*s is the echo bot's", (int)n, addr);
 	else if (!is_localpart(addr, n))
 		buf_setf(why, "localpart %.*s contains invalid characters",
 			 (int)n, addr);
@@ -125,7 +127,7 @@ enum user_refusal user_creation_refusal(const struct relay *r,
 
 /* "{SHA512-CRYPT}" and crypt(5)'s sha512crypt with a salt of 16 characters
  * and the default number of rounds. */
-static int hash_password(const char *password, struct buf *out, struct buf *err)
+int user_hash_password(const char *password, struct buf *out, struct buf *err)
 {
 	struct crypt_data *data = xcalloc(1, sizeof(*data));
 	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
@@ -176,49 +178,84 @@ static void remove_leftovers(const char *dir)
 		closedir(d);
 }
 
-/* The lock is held. The password file comes last: it makes the user. */
-static int create_locked(const char *dir, const char *password,
-			 struct buf *err)
+/* Of a mailbox that the echo bot has made. */
+#define BOT_MARK "echobot"
+
+/* A mailbox in the making, of a person or of the echo bot. */
+struct making {
+	const char *dir;
+	const char *password;	/* a person's */
+	const char *hash;	/* the bot's, or NULL */
+};
+
+/* Does the mailbox stay as it is, with that hash? */
+static bool is_settled(const struct making *m, const char *hash)
+{
+	struct buf mark = BUF_INIT;
+	bool ret = true;
+
+	if (m->hash && strcmp(m->hash, hash) != 0) {
+		buf_addf(&mark, "%s/" BOT_MARK, m->dir);
+		ret = access(mark.data, F_OK) < 0;
+		buf_free(&mark);
+	}
+	return ret;
+}
+
+/* The password file comes last: it makes the user. */
+static int put_files(const struct making *m, const char *path,
+		     const struct buf *hash, struct buf *err)
+{
+	if ((m->hash && touch(m->dir, BOT_MARK) < 0) ||
+	    touch(m->dir, "enforceE2EEincoming") < 0 ||
+	    file_replace(path, hash->data, hash->len, 0644, 0) < 0) {
+		buf_setf(err, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	return USER_CREATED;
+}
+
+/* The lock is held. */
+static int make_locked(const struct making *m, struct buf *err)
 {
 	struct buf path = BUF_INIT, hash = BUF_INIT;
 	int ret;
 
-	buf_addf(&path, "%s/password", dir);
-	ret = read_password(path.data, &hash);
-	if (ret != 0) {
-		if (ret > 0)
-			ret = USER_THERE;
-		else
-			buf_setf(err, "%s: %s", path.data, strerror(errno));
+	buf_addf(&path, "%s/password", m->dir);
+	ret = user_read_hash(path.data, &hash);
+	if (ret > 0 && is_settled(m, hash.data)) {
+		ret = USER_THERE;
 		goto out;
 	}
-	remove_leftovers(dir);
-	ret = hash_password(password, &hash, err);
-	if (ret < 0)
-		goto out;
-	if (touch(dir, "enforceE2EEincoming") < 0 ||
-	    file_replace(path.data, hash.data, hash.len, 0644, 0) < 0) {
+	if (ret < 0) {
 		buf_setf(err, "%s: %s", path.data, strerror(errno));
-		ret = -1;
-	} else {
-		ret = USER_CREATED;
+		goto out;
 	}
+	remove_leftovers(m->dir);
+	buf_reset(&hash);
+	ret = 0;
+	if (m->hash)
+		buf_adds(&hash, m->hash);
+	else
+		ret = user_hash_password(m->password, &hash, err);
+	if (ret == 0)
+		ret = put_files(m, path.data, &hash, err);
 out:
 	buf_free(&path);
 	buf_free(&hash);
 	return ret;
 }
 
-int user_create(const char *dir, const char *password, struct buf *err)
+static int make(const struct making *m, struct buf *err)
 {
 	struct buf lock = BUF_INIT;
 	int fd = -1, ret = -1;
 
-	buf_addf(&lock, "%s/password.lock", dir);
-	if (file_mkdirs(dir, 0755) < 0)
-		buf_setf(err, "%s: %s", dir, strerror(errno));
+	buf_addf(&lock, "%s/password.lock", m->dir);
+	if (file_mkdirs(m->dir, 0755) < 0)
+		buf_setf(err, "%s: %s", m->dir, strerror(errno));
 	else if ((fd = file_lock(lock.data, 0)) >= 0)
-		ret = create_locked(dir, password, err);
+		ret = make_locked(m, err);
 	else if (errno == EWOULDBLOCK)
 		ret = USER_BUSY;
 	else
@@ -227,6 +264,17 @@ int user_create(const char *dir, const char *password, struct buf *err)
 		close(fd);
 	buf_free(&lock);
 	return ret;
+}
+
+int user_create(const char *dir, const char *password, struct buf *err)
+{
+	return make(&(struct making) { .dir = dir, .password = password },
+		    err);
+}
+
+int user_create_bot(const char *dir, const char *hash, struct buf *err)
+{
+	return make(&(struct making) { .dir = dir, .hash = hash }, err);
 }
 
 int user_note_login(const struct relay *r, const char *addr, uint64_t secs)

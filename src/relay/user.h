@@ -22,12 +22,19 @@ void user_path(struct buf *out, const struct relay *r, const char *addr,
  * it), -1 with errno when it could not be read. addr is ours. */
 int user_password(const struct relay *r, const char *addr, struct buf *out);
 
+/* The same for a file at any path that holds a hash. */
+int user_read_hash(const char *path, struct buf *out);
+
+/* Append "{SHA512-CRYPT}$6$…" of the password with a fresh salt. Slow. Returns
+ * 0, or -1 with *err. */
+int user_hash_password(const char *password, struct buf *out, struct buf *err);
+
 enum user_refusal {
 	USER_MAY_COME,		/* none */
 	USER_NOCREATE,		/* the nocreate file exists */
 	USER_BAD_PASSWORD,
 	USER_NOT_OURS,		/* another domain, or no address */
-	USER_BAD_LOCALPART,
+	USER_BAD_LOCALPART,	/* or the echo bot's */
 };
 
 /* May this address come into being with this password? If not, *why has the
@@ -47,6 +54,11 @@ enum { USER_THERE, USER_CREATED, USER_BUSY };
  * USER_CREATED, USER_THERE when there was one already, USER_BUSY when another
  * process has the lock, -1 with *err. Slow: for a worker thread. */
 int user_create(const char *dir, const char *password, struct buf *err);
+
+/* The same for the echo bot, whose hash is known and may change: the mailbox is
+ * made, or gets that hash if it was made here before. USER_THERE also when it
+ * is a person's. */
+int user_create_bot(const char *dir, const char *hash, struct buf *err);
 
 /* Note a login at the day of secs (Unix time) as the mtime of the password
  * file. Returns 1, 0 when there is no such user, -1 with errno. */
