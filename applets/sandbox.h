@@ -31,9 +31,11 @@ struct sandbox_role {
 	const char *socket;	/* name of its file in DIR/run, or NULL */
 	const char *var;	/* layout name of that, or NULL */
 	/* arguments; "@socket", "@ini", "@dkim" (DIR/dkim) and "@dclogin"
-	 * (what the link needs here) are put in */
+	 * (what the link needs here), "@imaps" and "@smtps" (HOST:PORT) are
+	 * put in */
 	const char *args[6];
 	const char *user;	/* NULL: the owner of the mailboxes */
+	const char *when;	/* as plan_wants() reads it; NULL: always */
 };
 extern const struct sandbox_role sandbox_roles[];
 extern const size_t sandbox_role_count;

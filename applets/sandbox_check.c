@@ -58,6 +58,8 @@ const struct sandbox_role sandbox_roles[] = {
 	/* Postfix's own processes have to get at the socket */
 	{ "dkim", "dkim", "dkim/dkim.socket", "dkim_milter",
 	  { "--socket", "@socket", "--keys", "@dkim", "@ini" }, "postfix" },
+	{ "echobot", "echobot", NULL, NULL,
+	  { "--imap", "@imaps", "--smtp", "@smtps", "@ini" }, NULL, "echobot" },
 };
 const size_t sandbox_role_count = ARRAY_LEN(sandbox_roles);
 

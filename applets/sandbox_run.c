@@ -225,6 +225,13 @@ static const char *dclogin_query(struct run *r)
 	return copy;
 }
 
+/* "imaps": what the layout calls imaps_port. */
+static const char *port_of(struct run *r, const char *server)
+{
+	return layout_need(&r->sb->plan.layout,
+			   arena_printf(&r->arena, "%s_port", server));
+}
+
 static void start_role(struct run *r, const struct sandbox_role *role)
 {
 	const char **argv = arena_alloc(&r->arena,
@@ -249,6 +256,9 @@ static void start_role(struct run *r, const struct sandbox_role *role)
 			arg = arena_printf(&r->arena, "%s/dkim", r->sb->dir);
 		else if (strcmp(arg, "@dclogin") == 0)
 			arg = dclogin_query(r);
+		else if (*arg == '@')
+			arg = arena_printf(&r->arena, "127.0.0.1:%s",
+					   port_of(r, arg + 1));
 		argv[n++] = arg;
 	}
 	c = child_new(r, role->name);
@@ -298,7 +308,8 @@ static void start_all(struct run *r)
 					  sb->daemon_dir);
 
 	for (size_t i = 0; i < sandbox_role_count; i++)
-		start_role(r, &sandbox_roles[i]);
+		if (plan_wants(&sb->plan, sandbox_roles[i].when))
+			start_role(r, &sandbox_roles[i]);
 	start_program(r, "dovecot", program(r, "dovecot"),
 		      (const char *[ARGS_MAX]) { "-F", "-c",
 			sandbox_path(sb, "dovecot/dovecot.conf") });

@@ -163,9 +163,11 @@ static void write_ini(const struct sandbox *sb)
 		 "iroh_relay =\n"
 		 "turn_socket_path = %s/run/turn.socket\n"
 		 "metrics_dir = %s/run/metrics\n"
+		 "echobot_dir = %s/echobot\n"
+		 "echobot_password_path = %s/run/echobot.password\n"
 		 "dkim_dns_server = 127.0.0.1:%u\n",
 		 sb->dir, mail_user(), sb->base + 90, sb->dir, sb->dir,
-		 sb->base + 53);
+		 sb->dir, sb->dir, sb->base + 53);
 	for (size_t i = 0; i < sandbox_port_count; i++) {
 		const struct sandbox_port *p = &sandbox_ports[i];
 
@@ -295,6 +297,7 @@ static void make_dirs(struct sandbox *sb)
 		{ "run/metrics", 01777, NULL },
 		{ "unbound", 0755, NULL }, { "dkim", 0700, "postfix" },
 		{ "nginx", 0755, NULL }, { "nginx/temp", 0755, NULL },
+		{ "echobot", 0755, vmail },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
