@@ -245,10 +245,10 @@ static void add_one(struct status *s, cJSON *list,
 			       "run chatmail deploy", r->name);
 	if (!is_wanted)
 		return;
-	if (!relay_service_is_possible(r) && v.main->is != SERVICE_RUNNING) {
+	if (!relay_service_is_possible(r, s->relay) && v.main->is != SERVICE_RUNNING) {
 		status_note(s, "there are no %s: chatmail deploy could not get "
 			    "%s yet, and tries again when it is run", r->about,
-			    r->program);
+			    relay_service_program(r, s->relay));
 		return;
 	}
 	if (v.main != &v.states[v.count - 1] &&

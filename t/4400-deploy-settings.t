@@ -15,7 +15,9 @@ os.chdir(os.path.join(HERE, ".."))
 
 # service: what it alone is made of, besides its applet's files
 ROLES = {
-    "doveauth": ("doveauth", ["src/relay/limits.c", "src/relay/user.c"]),
+    "doveauth": ("doveauth", ["src/relay/echobot.c", "src/relay/limits.c",
+                              "src/relay/user.c"]),
+    "echobot": ("echobot", ["src/relay/echobot.c"]),
     "lastlogin": ("lastlogin", []),
     "chatmail-metadata": ("metadata", glob.glob("src/relay/notify*.c") +
                           ["src/relay/tokens.c"]),
@@ -29,6 +31,7 @@ ROLES = {
 }
 # what only the other way of filtermail reads, and what a role's commands do
 NOT_READ = {
+    "echobot": {"echobot"},     # doveauth does
     "filtermail": {"filtermail_smtp_port_incoming",
                    "postfix_reinject_port_incoming"},
     "filtermail-incoming": {"filtermail_smtp_port", "postfix_reinject_port"},

@@ -197,7 +197,7 @@ static bool is_unknown(const struct plan *p, const struct relay_service *s)
 static bool is_waiting(const struct plan *p, const struct relay_service *s)
 {
 	return !p->dry_run && relay_service_is_wanted(s, p->relay) &&
-	       !relay_service_is_possible(s);
+	       !relay_service_is_possible(s, p->relay);
 }
 
 /* Looked at when its turn comes: what ran before may have changed its files. */

@@ -14,5 +14,6 @@ const struct component *const server_components[] = {
 	&component_mtail,
 	&component_turn,
 	&component_iroh,
+	&component_echobot,
 };
 const size_t server_component_count = ARRAY_LEN(server_components);

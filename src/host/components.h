@@ -7,7 +7,7 @@
 extern const struct component component_host, component_unbound,
 	component_certificate, component_chatmail, component_dovecot,
 	component_postfix, component_nginx, component_pages, component_mtail,
-	component_turn, component_iroh;
+	component_turn, component_iroh, component_echobot;
 
 /* Those of a server, in the order of the stages: what others need comes
  * first. */

@@ -34,6 +34,11 @@ static bool with_metrics(const struct relay *r)
 	return *r->s.metrics_address;
 }
 
+static bool with_echobot(const struct relay *r)
+{
+	return r->s.echobot;
+}
+
 static bool with_mtail(const struct relay *r)
 {
 	return *r->s.mtail_address;
@@ -82,7 +87,7 @@ static const struct relay_service services[] = {
 	{ "doveauth", "accounts", RELAY_OURS, { "doveauth.socket", "doveauth" },
 	  .units = "doveauth.socket doveauth.service", .restart_on = OWN,
 	  .settings = SETTINGS_NAMES "max_load_1m min_available_memory "
-		      "min_free_disk_space" },
+		      "min_free_disk_space echobot echobot_password_path" },
 	{ "lastlogin", "days of logins", RELAY_OURS,
 	  { "lastlogin.socket", "lastlogin" },
 	  .units = "lastlogin.socket lastlogin.service", .restart_on = OWN,
@@ -149,7 +154,12 @@ static const struct relay_service services[] = {
 	  .reload_on = "/etc/nginx/ " CERTIFICATE },
 	{ "fcgiwrap", "new addresses, before chatmail-newemail", RELAY_OLD,
 	  { "fcgiwrap.socket", "fcgiwrap" } },
-	{ "echobot", "the bot that echoes", RELAY_OLD, { "echobot" } },
+	{ "echobot", "echoes to try the relay with", RELAY_OURS, { "echobot" },
+	  .units = "echobot.service",
+	  .restart_on = OWN " {{ echobot_program }}",
+	  .settings = "mail_domain delete_mails_after min_free_disk_space "
+		      "echobot_server echobot_dir echobot_password_path",
+	  .program = "echobot_program", .is_wanted = with_echobot },
 	{ "mtail", "figures from the log", RELAY_FOREIGN, { "mtail" },
 	  .units = "mtail.service", .restart_on = "/etc/mtail/",
 	  .is_wanted = with_mtail },
@@ -207,9 +217,19 @@ bool relay_service_is_wanted(const struct relay_service *s,
 	return !s->is_wanted || s->is_wanted(r);
 }
 
-bool relay_service_is_possible(const struct relay_service *s)
+const char *relay_service_program(const struct relay_service *s,
+				  const struct relay *r)
 {
-	return !s->program || access(s->program, X_OK) == 0;
+	return !s->program || *s->program == '/' ? s->program :
+						   relay_var(r, s->program);
+}
+
+bool relay_service_is_possible(const struct relay_service *s,
+			       const struct relay *r)
+{
+	const char *program = relay_service_program(s, r);
+
+	return !program || access(program, X_OK) == 0;
 }
 
 /* ---- what a changed file means ---------------------------------------------- */

@@ -40,8 +40,8 @@ struct relay_service {
 	const char *settings;
 	/* Does this relay have it? NULL: each has. */
 	bool (*is_wanted)(const struct relay *r);
-	/* A file that it waits for: without it, it is neither enabled nor
-	 * started. NULL mostly. */
+	/* A file that it waits for, or the value that names it: without it, it
+	 * is neither enabled nor started. NULL mostly. */
 	const char *program;
 	/* Another name that has the process where the first one has none:
 	 * Debian 12's Postfix is "postfix@-". NULL mostly. */
@@ -61,8 +61,12 @@ bool relay_service_is_wanted(const struct relay_service *s,
 /* Does this host serve calls by an earlier relay's chatmail-turn, which is
  * left alone? Then it has no coturn of ours. */
 bool relay_turn_is_kept(const struct relay *r);
-/* Is the program there that it waits for? */
-bool relay_service_is_possible(const struct relay_service *s);
+/* The path of the program that it waits for, or NULL. */
+const char *relay_service_program(const struct relay_service *s,
+				  const struct relay *r);
+/* Is that there? */
+bool relay_service_is_possible(const struct relay_service *s,
+			       const struct relay *r);
 
 /* ---- changing ------------------------------------------------------------------ */
 
