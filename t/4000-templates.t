@@ -124,41 +124,41 @@ SETTINGS = [
 # the same of Dovecot 2.4's, where that is installed
 SETTINGS_24 = [
     ("acme", "mail_plugins", "mail_compress = yes\nquota = yes"),
+    # beside those above
     ("acme", "protocol/imap/mail_plugins", "imap_quota = yes\n"
-     "last_login = yes\nmail_compress = yes\nquota = yes"),
-    ("acme", "protocol/lmtp/mail_plugins", "mail_compress = yes\n"
-     "mail_lua = yes\nnotify = yes\npush_notification = yes\n"
-     "push_notification_lua = yes\nquota = yes"),
+     "last_login = yes"),
+    ("acme", "protocol/lmtp/mail_plugins", "mail_lua = yes\nnotify = yes\n"
+     "push_notification = yes\npush_notification_lua = yes"),
     ("acme", "protocol/lmtp/mail_fsync", "never"),
     ("acme", "mail_driver", "maildir"),
     ("acme", "mail_path", "/home/vmail/mail/chat.example.org/%{user}"),
     ("acme", "mail_compress_write_method", "gz"),
-    ("acme", "quota_storage_size", "500 M"),
+    ("acme", "quota_storage_size", "500M"),
     ("acme", "quota_storage_grace", "0"),
     ("acme", "service/quota-warning/executable",
      "script /usr/local/bin/chatmail quota-expire"),
-    ("acme", "imap_hibernate_timeout", "30 secs"),
-    ("acme", "imap_capability/COMPRESS=DEFLATE", "no"),
-    ("acme", "imap_capability/XCHATMAIL", "yes"),
+    ("acme", "imap_hibernate_timeout", "30s"),
+    ("acme", "imap_capability", "XDELTAPUSH = yes\nXCHATMAIL = yes\n"
+     "\"COMPRESS=DEFLATE\" = no"),
     ("acme", "import_environment/LD_PRELOAD",
      "/usr/local/lib/chatmail/imap-notify.so"),
     ("slower", "import_environment/CHATMAIL_IMAP_NOTIFY_DELAY", "100"),
     ("stock Dovecot", "imap_hibernate_timeout", "0"),
     ("compress", "imap_hibernate_timeout", "0"),
-    ("compress", "imap_capability/COMPRESS=DEFLATE", "yes"),
-    ("acme", "listen", "*, ::"),
+    ("compress", "imap_capability", "XDELTAPUSH = yes\nXCHATMAIL = yes"),
+    ("acme", "listen", "* ::"),
     ("no ipv6", "listen", "0.0.0.0"),
     ("acme", "ssl", "required"),
     ("acme", "ssl_min_protocol", "TLSv1.3"),
     ("acme", "shutdown_clients", "no"),
     ("acme", "service/imap-login/restart_request_count", "unlimited"),
-    ("self-signed", "ssl_server_cert_file", "/etc/ssl/certs/mailserver.pem"),
+    ("self-signed", "ssl_server/cert_file", "/etc/ssl/certs/mailserver.pem"),
     ("rawlog", "protocol/imap/rawlog_dir", "%{home}"),
     ("rawlog", "service/imap/executable", "imap postlogin"),
     ("metrics", "service/stats/inet_listener/http/listen", "127.0.0.1"),
     ("privacy", "mail_server_admin", "mailto:privacy@example.org"),
-    ("limits", "quota_storage_size", "2 G"),
-    ("limits", "quota_mail_size", "10 M"),
+    ("limits", "quota_storage_size", "2048M"),
+    ("limits", "quota_mail_size", "10485760"),
     ("limits", "service/imap/process_limit", "300"),
 ]
 

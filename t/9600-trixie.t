@@ -113,8 +113,7 @@ class Tests:
 
     # ---- hosts and relays
 
-    def make_relays(self, core):
-        self.core = core
+    def make_relays(self):
         new = self.network.host("new.test", "trixie")
         old = self.network.host("old.test", "bookworm")
         self.new = Relay(self.network, new, NEW, max_mailbox_size="10M",
@@ -390,6 +389,9 @@ class Tests:
             tap.is_([line for line in relay.said(logins.MARK) if
                      relay is self.new or "Failed to lookup key" not in line],
                     [], relay.domain + ": no password got into a log")
+
+    def test_complaints(self):
+        """Before doveauth is stopped, which is worth complaints."""
         said = [line for line in self.new.said("Error:") +
                 self.new.said("Fatal:") + self.new.said("Panic:")
                 if "doveauth: " not in line and "quota-expire: " not in line]
@@ -438,19 +440,20 @@ class Tests:
         tap.diag(out)
 
     def run(self, core):
-        tests = [self.test_deploy, self.test_idle, self.test_units,
-                 self.test_configurations, self.test_nasty,
+        self.core = core
+        tests = [self.make_relays, self.test_deploy, self.test_idle,
+                 self.test_units, self.test_configurations, self.test_nasty,
                  self.test_answers, self.test_chat, self.test_quota,
                  self.test_push, self.test_lastlogin, self.test_storm,
-                 self.test_hibernated, self.test_silence, self.test_stopped,
-                 self.test_users, self.test_logs, self.test_again]
+                 self.test_hibernated, self.test_silence,
+                 self.test_complaints, self.test_stopped, self.test_users,
+                 self.test_logs, self.test_again]
         if LONG:
             tests += [self.test_sandbox, self.test_build]
-        for test in [lambda: self.make_relays(core), *tests]:
+        for test in tests:
             began = time.monotonic()
             test()
-            tap.diag("%s: %.1f s" % (getattr(test, "__name__", ""),
-                                     time.monotonic() - began))
+            tap.diag("%s: %.1f s" % (test.__name__, time.monotonic() - began))
 
 
 def _other(password):
