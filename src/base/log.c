@@ -7,18 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/str.h"
 
 static const char *log_role = "chatmail";
-static bool log_journal, log_verbose;
+static bool log_journal, log_verbose, log_syslog;
 
 void log_init(const char *role)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	const char *level = getenv("CHATMAIL_LOG");
+	const char *tag = getenv("CHATMAIL_SYSLOG");
 	unsigned long long dev, ino;
 	struct stat st;
 
@@ -27,6 +29,9 @@ void log_init(const char *role)
 	log_journal = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
 		      fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
 		      st.st_ino == ino;
+	log_syslog = tag && *tag;
+	if (log_syslog)
+		openlog(tag, LOG_PID, LOG_DAEMON);
 }
 
 static void log_write(int priority, const char *fmt, va_list ap)
@@ -37,13 +42,17 @@ static void log_write(int priority, const char *fmt, va_list ap)
 	buf_vaddf(&text, fmt, ap);
 	if (log_journal)
 		buf_addf(&line, "<%d>", priority);
-	else
+	else if (!log_syslog)
 		buf_addf(&line, "%s: ", log_role);
 	buf_add_printable(&line, text.data, text.len);
 	buf_addc(&line, '\n');
-	/* One write, so that lines of several processes do not mix. */
-	n = write(STDERR_FILENO, line.data, line.len);
-	(void)n; /* there is nobody left to tell */
+	if (log_syslog) {
+		syslog(priority, "%s", line.data);
+	} else {
+		/* One write, so that lines of several do not mix. */
+		n = write(STDERR_FILENO, line.data, line.len);
+		(void)n; /* there is nobody left to tell */
+	}
 	buf_free(&text);
 	buf_free(&line);
 }

@@ -1,4 +1,5 @@
-/* The log goes to stderr: "<N>text" when systemd reads it, else "role: text". */
+/* The log goes to stderr: "<N>text" when systemd reads it, else "role: text"; or
+ * to syslog(3), where nobody reads stderr, as under OpenRC. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -7,7 +8,8 @@ enum { EXIT_OK = 0, EXIT_FAIL = 1, EXIT_USAGE = 2 };
 
 /* role is borrowed for good and names the log lines. Debug lines are shown
  * when CHATMAIL_LOG is "debug". systemd's journal is told by JOURNAL_STREAM
- * naming stderr's device and inode (systemd.exec(5)). */
+ * naming stderr's device and inode (systemd.exec(5)); syslog is used when
+ * CHATMAIL_SYSLOG names the tag of the lines. */
 void log_init(const char *role);
 
 /* One line each; control bytes and invalid UTF-8 are written as \xNN.
