@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "host/apk.h"
 
 /* invoke-rc.d(8) asks it; 101 forbids what was asked for. */
 static const char policy_path[] = "/usr/sbin/policy-rc.d";
@@ -25,8 +26,7 @@ enum {
 	LISTS_SECS = 24 * 3600,	/* package lists are good so long */
 };
 
-/* Keeps the tail, where the reason is. */
-static void add_tail(struct buf *err, struct buf *said)
+void packages_add_tail(struct buf *err, struct buf *said)
 {
 	char *text = str_trim(said->data);
 	size_t n = strlen(text);
@@ -52,7 +52,7 @@ static int run(const char *const *argv, const char *what, struct buf *err)
 
 	if (code > 0) {
 		buf_setf(err, "%s failed (exit code %d):\n    ", what, code);
-		add_tail(err, &said);
+		packages_add_tail(err, &said);
 	}
 	buf_free(&said);
 	return code == 0 ? 0 : -1;
@@ -249,5 +249,8 @@ static const struct host_packages apt = {
 
 const struct host_packages *host_packages_find(void)
 {
-	return access("/usr/bin/apt-get", X_OK) == 0 ? &apt : NULL;
+	if (access("/usr/bin/apt-get", X_OK) == 0)
+		return &apt;
+	return access("/sbin/apk", X_OK) == 0 ||
+	       access("/usr/sbin/apk", X_OK) == 0 ? &host_apk : NULL;
 }

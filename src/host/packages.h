@@ -23,6 +23,9 @@ struct host_packages {
 	void (*candidate)(const char *name, struct buf *out);
 };
 
+/* Append the end of what a package manager said, where the reason is. */
+void packages_add_tail(struct buf *err, struct buf *said);
+
 /* The host's package manager; NULL when it is none that we know. */
 const struct host_packages *host_packages_find(void);
 

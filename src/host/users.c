@@ -7,6 +7,48 @@
 
 #include "base/proc.h"
 
+/* The programs of shadow, or where they are not those of busybox, as on
+ * Alpine, under the names of Debian's and with other options. */
+static bool has_shadow(const char *program)
+{
+	struct buf file = BUF_INIT;
+	bool ret = proc_find(program, &file) == 0;
+
+	buf_free(&file);
+	return ret;
+}
+
+static int add_member(const char *user, const char *group, struct buf *err)
+{
+	if (has_shadow("usermod"))
+		return proc_command((const char *[]) { "usermod", "-a", "-G",
+				    group, user, NULL }, err);
+	return proc_command((const char *[]) { "addgroup", user, group, NULL },
+			    err);
+}
+
+static int add_group(const char *name, struct buf *err)
+{
+	if (has_shadow("groupadd"))
+		return proc_command((const char *[]) { "groupadd", "--system",
+				    name, NULL }, err);
+	return proc_command((const char *[]) { "addgroup", "-S", name, NULL },
+			    err);
+}
+
+static int add_user(const struct host_user *u, struct buf *err)
+{
+	if (has_shadow("useradd"))
+		return proc_command((const char *[]) {
+			"useradd", "--system", "--gid", u->name, "--home-dir",
+			u->home, "--no-create-home", "--shell",
+			"/usr/sbin/nologin", u->name, NULL }, err);
+	return proc_command((const char *[]) {
+		"adduser", "-S", "-D", "-H", "-h", u->home, "-s",
+		"/sbin/nologin", "-g", u->name, "-G", u->name, u->name,
+		NULL }, err);
+}
+
 static bool is_member(const char *user, const char *group)
 {
 	const struct group *gr = getgrnam(group);
@@ -23,8 +65,7 @@ static int ensure_member(const struct host_user *u, int dry, struct buf *err)
 		return 0;
 	if (dry)
 		return 1;
-	return proc_command((const char *[]) { "usermod", "-a", "-G", u->member_of,
-				      u->name, NULL }, err) < 0 ? -1 : 1;
+	return add_member(u->name, u->member_of, err) < 0 ? -1 : 1;
 }
 
 int host_user_ensure(const struct host_user *u, int dry, struct buf *err)
@@ -37,13 +78,9 @@ int host_user_ensure(const struct host_user *u, int dry, struct buf *err)
 		return 0;
 	if (dry)
 		return 1;
-	if (!group && proc_command((const char *[]) { "groupadd", "--system", u->name,
-					     NULL }, err) < 0)
+	if (!group && add_group(u->name, err) < 0)
 		return -1;
-	if (!user && proc_command((const char *[]) {
-			"useradd", "--system", "--gid", u->name, "--home-dir",
-			u->home, "--no-create-home", "--shell",
-			"/usr/sbin/nologin", u->name, NULL }, err) < 0)
+	if (!user && add_user(u, err) < 0)
 		return -1;
 	return 1;
 }
