@@ -3,10 +3,17 @@
 #include <sys/stat.h>
 
 #include "applet.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "host/applied.h"
+#include "host/cert.h"
 #include "host/plan.h"
 #include "relay/reload.h"
+
+enum { PEM_MAX = 1024 * 1024 };
+
+static const char notes_dir[] = "/var/lib/chatmail";
 
 static bool is_hook_call(int argc, char **argv)
 {
@@ -36,6 +43,19 @@ static int run_hook(char **argv)
 	return ret < 0 ? EXIT_FAIL : EXIT_OK;
 }
 
+/* Returns 1 when it is another than noted. */
+static int add_file(struct applied *note, const char *path)
+{
+	struct buf text = BUF_INIT;
+	bool is_there = file_read(path, PEM_MAX, &text) == 0;
+	int ret = applied_add(note, path, is_there ? text.data : NULL,
+			      text.len);
+
+	explicit_bzero(text.data, text.len);
+	buf_free(&text);
+	return ret;
+}
+
 static int renew(struct plan *p, bool check_only)
 {
 	struct buf why = BUF_INIT, err = BUF_INIT;
@@ -61,10 +81,56 @@ static int renew(struct plan *p, bool check_only)
 	return ret;
 }
 
+/* Whoever renews it may have written one of them only, so far. */
+static int check_pair(const struct relay *r, struct buf *err)
+{
+	struct cert c;
+	int ret = cert_read(&c, r->tls_cert_path, r->tls_key_path, err);
+
+	if (ret == 0 && !c.has_key) {
+		buf_setf(err, "%s is not the key of %s", r->tls_key_path,
+			 r->tls_cert_path);
+		ret = -1;
+	}
+	cert_free(&c);
+	return ret;
+}
+
+/* A certificate that others renew: nobody tells us, so we look. What is in use
+ * is noted; a failure is tried again the next time. */
+static int reload_changed(struct plan *p)
+{
+	const struct relay *r = p->relay;
+	struct buf err = BUF_INIT;
+	struct applied note;
+	int ret = 0, changed;
+
+	applied_read(&note, notes_dir, "certificate");
+	changed = add_file(&note, r->tls_cert_path);
+	changed += add_file(&note, r->tls_key_path);
+	if (changed) {
+		ret = check_pair(r, &err);
+		if (ret == 0)
+			ret = plan_reload_certificate(p, &err);
+		if (ret == 0)
+			log_info("%s is taken into use", r->tls_cert_path);
+	}
+	if (ret == 0)
+		ret = applied_write(&note, notes_dir, "certificate", &err);
+	if (ret < 0)
+		log_warn("%s", err.data);
+	applied_free(&note);
+	buf_free(&err);
+	return ret < 0 ? EXIT_FAIL : EXIT_OK;
+}
+
 static int acme_main(int argc, char **argv)
 {
-	bool check_only = false;
-	const struct opt opts[] = { { "check", NULL, &check_only }, { 0 } };
+	bool check_only = false, reload = false;
+	const struct opt opts[] = {
+		{ "check", NULL, &check_only }, { "reload", NULL, &reload },
+		{ 0 },
+	};
 	struct buf err = BUF_INIT;
 	struct plan plan = { 0 };
 	struct relay *relay;
@@ -80,9 +146,10 @@ static int acme_main(int argc, char **argv)
 		return ret;
 	}
 	relay = relay_load_or_die(relay_ini_path(argv[1], false));
-	if (relay->tls_mode == TLS_ACME) {
+	if (relay->tls_mode == TLS_ACME || reload) {
 		plan_init(&plan, relay);
-		ret = renew(&plan, check_only);
+		ret = reload ? reload_changed(&plan) :
+			       renew(&plan, check_only);
 		plan_free(&plan);
 	} else {
 		log_info("%s has its certificate from elsewhere",
@@ -96,7 +163,7 @@ static int acme_main(int argc, char **argv)
 DEFINE_APPLET(acme) {
 	.name = "acme", .aliases = "acme-hook",
 	.summary = "get and renew the relay's certificate",
-	.args = "[--check] [INI]",
+	.args = "[--check | --reload] [INI]",
 	.help =
 "Gets a certificate for mail_domain, www. and mta-sts. from the authority of\n"
 "acme_directory by the program uacme, when the one that there is has a third of\n"
@@ -104,6 +171,8 @@ DEFINE_APPLET(acme) {
 "timer calls it daily on a relay. An account that acmetool had is used on.\n"
 "\n"
 "  --check   only say whether a new one is due\n"
+"  --reload  let them take the one that there is into use if it has changed since\n"
+"            the last time: where others renew it, and nobody tells\n"
 "\n"
 "Under the name acme-hook it is called by uacme, and puts the answer to a\n"
 "challenge where nginx serves it.\n"

@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define LOCK_PATH "/run/lock/chatmail-deploy.lock"
+#define LOCK_DIR "/run/lock"
+#define LOCK_PATH LOCK_DIR "/chatmail-deploy.lock"
 
 enum { LOCK_PATIENCE = 600 };	/* seconds for another run to end */
 
@@ -86,9 +87,12 @@ int deploy_find_binary(struct buf *path, struct buf *err)
 
 static int take_lock(struct deploy *d)
 {
-	int fd = file_lock(LOCK_PATH, 0);
 	struct buf pid = BUF_INIT;
+	int fd;
 
+	/* an image that is being made has none yet */
+	file_mkdirs(LOCK_DIR, 0755);
+	fd = file_lock(LOCK_PATH, 0);
 	if (fd < 0 && errno == EWOULDBLOCK) {
 		file_read(LOCK_PATH, 32, &pid);
 		fprintf(stderr, "chatmail deploy: waiting for the deploy that "

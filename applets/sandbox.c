@@ -32,7 +32,7 @@ static int sandbox_main(int argc, char **argv)
 	bool render = false, server = false;
 	const struct opt opts[] = {
 		{ "domain", &sb.domain, NULL }, { "ports", &base, NULL },
-		{ "peer", &sb.peers, NULL },
+		{ "peer", &sb.peers, NULL }, { "system", &sb.kind, NULL },
 		{ "render", NULL, &render }, { "server", NULL, &server },
 		{ 0 },
 	};
@@ -89,6 +89,8 @@ DEFINE_APPLET(sandbox) {
 "  --render         write and check the configurations, start nothing\n"
 "  --server         write the configurations of a server with DIR/chatmail.ini\n"
 "                   into DIR, to look at; nothing is started\n"
+"  --system S/INIT  with --server: of debian or alpine, systemd or openrc, as\n"
+"                   in alpine/openrc; default: what this machine is\n"
 "\n"
 "The first start writes DIR/chatmail.ini; change it and start again. When\n"
 "everything answers, DIR/sandbox.json tells programs the ports and a new\n"

@@ -45,6 +45,7 @@ struct sandbox {
 	const char *domain;	/* NULL: not given */
 	unsigned base;		/* 0: not given, until sandbox_setup() */
 	const char *peers;	/* "DOMAIN=BASE,…", NULL: none */
+	const char *kind;	/* --system: of the server; NULL: this one's */
 	/* made by sandbox_setup() */
 	struct arena arena;	/* owns the texts */
 	const char *dir;	/* absolute */

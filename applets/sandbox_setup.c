@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "host/cert.h"
 #include "host/components.h"
+#include "host/system.h"
 #include "relay/reload.h"
 #include "relay/www.h"
 #include "applet.h"
@@ -415,7 +416,8 @@ static void configure(struct sandbox *sb)
 static bool is_rendered(struct sandbox *sb, const char *name)
 {
 	static const char *const dirs[] = {
-		"postfix/", "dovecot/", "nginx/", "systemd/", "coturn/",
+		"postfix/", "dovecot/", "nginx/", "systemd/", "openrc/",
+		"unbound/", "syslog/", "coturn/",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
@@ -481,10 +483,22 @@ void sandbox_setup(struct sandbox *sb, const char *dir)
 	sandbox_find_daemons(sb);
 }
 
+/* "debian/openrc" */
+static void choose_system(struct sandbox *sb)
+{
+	const char *slash = strchr(sb->kind, '/');
+
+	if (!slash)
+		die("--system: expected SYSTEM/INIT, got %s", sb->kind);
+	host_system_layout_of(&sb->plan.layout, arena_printf(&sb->arena, "%.*s",
+			      (int)(slash - sb->kind), sb->kind), slash + 1);
+}
+
 void sandbox_render_server(struct sandbox *sb, const char *dir)
 {
 	static const char *const names[] = {
-		"postfix", "dovecot", "nginx", "systemd", "coturn",
+		"postfix", "dovecot", "nginx", "systemd", "openrc", "unbound",
+		"syslog", "coturn",
 	};
 
 	open_dir(sb, dir);
@@ -492,6 +506,8 @@ void sandbox_render_server(struct sandbox *sb, const char *dir)
 		sb->base = BASE_DEFAULT;
 	open_ini(sb);
 	plan_init(&sb->plan, sb->relay);
+	if (sb->kind)
+		choose_system(sb);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const char *path = sandbox_path(sb, names[i]);
 

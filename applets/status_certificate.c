@@ -12,8 +12,7 @@ static const char *renewal(const struct relay *r)
 {
 	switch (r->tls_mode) {
 	case TLS_ACME:
-		return "see journalctl -u chatmail-acme, and systemctl start "
-		       "chatmail-acme";
+		return "run chatmail acme on the relay, which says why";
 	case TLS_EXTERNAL:
 		return "see to it that it is renewed where it comes from";
 	default:

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host/systemd.h"
+#include "host/system.h"
 
 enum { FORMAT = 1 };	/* of the object; grows when a key changes its sense */
 
@@ -43,11 +43,12 @@ cJSON *status_collect(const struct relay *r)
 	struct status s = {
 		.relay = r, .layout = &layout, .now = time(NULL),
 		.json = cJSON_CreateObject(),
-		.services = systemd_is_running() ? &host_systemd : NULL,
+		.services = host_services_find(),
 	};
 	char host[256] = "";
 
 	layout_init(&layout, r);
+	host_system_layout(&layout);
 	s.problems = cJSON_CreateArray();
 	s.notes = cJSON_CreateArray();
 	gethostname(host, sizeof(host) - 1);

@@ -55,8 +55,8 @@ static void judge_queue(struct status *s, const char *name, uint64_t n)
 {
 	if (strcmp(name, "active") == 0 && n > QUEUE_ACTIVE_MAX)
 		status_problem(s, "%llu messages are being delivered at once: "
-			       "see postqueue -p for whom, and journalctl -u "
-			       "postfix@- for why it takes so long",
+			       "see postqueue -p for whom, and Postfix's log "
+			       "for why it takes so long",
 			       (unsigned long long)n);
 	if (strcmp(name, "deferred") == 0 && n > QUEUE_DEFERRED_MAX)
 		status_problem(s, "%llu messages wait for another try: see "

@@ -2,6 +2,7 @@
 #include "applets/status.h"
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,22 @@ static const char *const kinds[] = {
 	[RELAY_OURS] = "role", [RELAY_JOB] = "job", [RELAY_FOREIGN] = "package",
 	[RELAY_KEPT] = "kept", [RELAY_OLD] = "old",
 };
+
+/* A problem that ends in what to type. */
+__attribute__((format(printf, 4, 5)))
+static void hint(struct status *s, enum services_hint hint, const char *name,
+		 const char *fmt, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	services_add_hint(&text, s->services, hint, name);
+	status_problem(s, "%s", text.data);
+	buf_free(&text);
+}
 
 /* ---- its process --------------------------------------------------------------- */
 
@@ -77,9 +94,9 @@ static void add_process(struct status *s, cJSON *o,
 
 	cJSON_AddNumberToObject(o, "pid", (double)pid);
 	if (is_replaced(pid))
-		status_problem(s, "%s runs a program that has been replaced "
-			       "since: systemctl restart %s", r->name,
-			       r->name);
+		hint(s, SERVICES_RESTART, r->name,
+		     "%s runs a program that has been replaced since: ",
+		     r->name);
 	if (n < 0 || !max)
 		return;
 	files = cJSON_AddObjectToObject(o, "open_files");
@@ -106,15 +123,13 @@ static void judge_stopped(struct status *s, const char *name,
 		status_problem(s, "%s is not installed: run chatmail deploy",
 			       name);
 	else if (t->is == SERVICE_FAILED)
-		status_problem(s, "%s failed %s ago (%s): see journalctl -u "
-			       "%s", name, ago.data, t->why, name);
+		hint(s, SERVICES_LOG, name, "%s failed %s ago (%s): see ",
+		     name, ago.data, t->why);
 	else if (t->is == SERVICE_CHANGING && (*t->why || t->restarts))
-		status_problem(s, "%s does not start (%s): see journalctl -u "
-			       "%s", name, *t->why ? t->why : "tried again",
-			       name);
+		hint(s, SERVICES_LOG, name, "%s does not start (%s): see ",
+		     name, *t->why ? t->why : "tried again");
 	else if (t->is == SERVICE_STOPPED)
-		status_problem(s, "%s does not run: systemctl start %s", name,
-			       name);
+		hint(s, SERVICES_START, name, "%s does not run: ", name);
 	buf_free(&ago);
 }
 
@@ -125,8 +140,8 @@ static void judge(struct status *s, const char *name,
 		judge_stopped(s, name, t);
 	if (t->is != SERVICE_ABSENT && !t->at_boot && !t->is_fixed &&
 	    !t->is_masked)
-		status_problem(s, "%s would not start at the next boot: "
-			       "systemctl enable %s", name, name);
+		hint(s, SERVICES_ENABLE, name,
+		     "%s would not start at the next boot: ", name);
 }
 
 static void judge_job(struct status *s, const char *name,
@@ -136,12 +151,12 @@ static void judge_job(struct status *s, const char *name,
 
 	status_add_span(&ago, s->now - last);
 	if (job->is == SERVICE_FAILED)
-		status_problem(s, "%s failed when it ran %s ago (%s): see "
-			       "journalctl -u %s", name, ago.data, job->why,
-			       name);
+		hint(s, SERVICES_LOG, name,
+		     "%s failed when it ran %s ago (%s): see ", name, ago.data,
+		     job->why);
 	else if (last && s->now - last > JOB_LATE_SECS)
-		status_problem(s, "%s last ran %s ago: see systemctl "
-			       "list-timers %s.timer", name, ago.data, name);
+		hint(s, SERVICES_SCHEDULE, name, "%s last ran %s ago: see ",
+		     name, ago.data);
 	buf_free(&ago);
 }
 
@@ -187,10 +202,9 @@ static int look(struct status *s, const struct relay_service *r,
 		struct view *v, struct buf *err)
 {
 	*v = (struct view){ 0 };
-	while (r->starts[v->count]) {
-		v->names[v->count] = r->starts[v->count];
-		v->count++;
-	}
+	for (size_t i = 0; r->starts[i]; i++)
+		if (relay_service_is_for(s->services, r->starts[i]))
+			v->names[v->count++] = r->starts[i];
 	if (r->other)
 		v->names[v->count] = r->other;
 	if (s->services->states(s->services, v->names,
@@ -232,7 +246,7 @@ static void add_one(struct status *s, cJSON *list,
 	struct view v;
 	cJSON *o;
 
-	if (look(s, r, &v, err) < 0)
+	if (!relay_service_is_here(r, s->layout) || look(s, r, &v, err) < 0)
 		return;
 	if (!is_wanted && v.main->is != SERVICE_RUNNING &&
 	    v.main->is != SERVICE_CHANGING)
@@ -269,9 +283,9 @@ void status_add_services(struct status *s)
 
 	if (!s->services) {
 		cJSON_AddNullToObject(s->json, "services");
-		status_problem(s, "systemd does not run on this machine, so "
-			       "that nothing is known of the services: run "
-			       "chatmail status on the relay");
+		status_problem(s, "neither systemd nor OpenRC runs on this "
+			       "machine, so that nothing is known of the "
+			       "services: run chatmail status on the relay");
 		return;
 	}
 	list = cJSON_AddArrayToObject(s->json, "services");

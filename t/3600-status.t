@@ -275,7 +275,8 @@ def test_machine():
         tap.ok(isinstance(found["services"], list), "services")
     else:
         tap.is_(found["services"], None, "no systemd, no services")
-        tap.ok(has(found, "systemd does not run"), "which is trouble")
+        tap.ok(has(found, "neither systemd nor OpenRC runs"),
+               "which is trouble")
     if can_unshare() and os.path.exists("/usr/sbin/postconf"):
         found = status(before="mount -t tmpfs none /usr/sbin")
         tap.ok("postfix" not in found["versions"],

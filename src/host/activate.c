@@ -9,7 +9,6 @@
 #include "host/steps.h"
 
 static const char applied_dir[] = "/var/lib/chatmail/applied";
-static const char units_dir[] = "/etc/systemd/system/";
 
 enum { FILE_MAX = 256 * 1024 * 1024 };
 
@@ -47,8 +46,8 @@ static bool concerns(const struct plan *p, const struct relay_service *s,
 {
 	if (e->kind == TREE_DIR)
 		return false;
-	if (str_starts(e->path, units_dir))
-		return relay_service_has_unit(s, e->path);
+	if (relay_service_has_unit(s, e->path))
+		return true;
 	return relay_service_need(s, &p->layout, e->path) != 0;
 }
 
@@ -208,6 +207,8 @@ static int apply_step(struct plan *p, const struct relay_service *service)
 	struct step s;
 	int ret;
 
+	if (!relay_service_is_here(service, &p->layout))
+		return run_hooks(p, service->name);
 	look(p, &w);
 	/* why it has no program was said when that was to come */
 	if ((is_unknown(p, service) || is_waiting(p, service)) && (p->dry_run ||
@@ -297,7 +298,7 @@ static bool has_new_units(const struct plan *p, const struct relay_service *s)
 	for (size_t i = 0; i < p->tree.count; i++) {
 		const struct tree_entry *e = &p->tree.entries[i];
 
-		if (str_starts(e->path, units_dir) && concerns(p, s, e))
+		if (e->kind != TREE_DIR && relay_service_has_unit(s, e->path))
 			ret |= is_news(p, &w, e);
 	}
 	applied_free(&w.applied);
@@ -367,7 +368,7 @@ int plan_reload_certificate(struct plan *p, struct buf *err)
 	static const char *const names[] = { "nginx", "dovecot", "postfix" };
 	const struct host_services *h = p->services;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0; h && i < ARRAY_LEN(names); i++) {
 		struct service_state state;
 
 		if (h->states(h, &names[i], 1, &state, err) < 0)

@@ -8,6 +8,7 @@
 #include "base/assets.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "host/openrc_files.h"
 #include "relay/dkimkey.h"
 
 enum { BINARY_MAX = 256 * 1024 * 1024 };
@@ -95,6 +96,12 @@ static int add_units(struct plan *p, struct buf *err)
 	return 0;
 }
 
+static int add_services(struct plan *p, struct buf *err)
+{
+	return plan_wants(p, "service_manager=openrc") ?
+		openrc_add_files(p, err) : add_units(p, err);
+}
+
 /* A key that is there is kept, as its record is in DNS. */
 static int make_key(struct plan *p, struct buf *err)
 {
@@ -150,7 +157,7 @@ static int configure(struct plan *p, struct buf *err)
 	tree_dir(&p->tree, "/etc/dkimkeys", 0700, "opendkim", "opendkim");
 	tree_dir(&p->tree, "/var/spool/postfix/opendkim", 0750, "opendkim",
 		 "opendkim");
-	if (add_binary(p, err) < 0 || add_units(p, err) < 0 ||
+	if (add_binary(p, err) < 0 || add_services(p, err) < 0 ||
 	    make_key(p, err) < 0)
 		return -1;
 	add_keys(p);

@@ -12,64 +12,16 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "host/openrc.h"
 #include "host/relay_ports.h"
-#include "host/systemd.h"
+#include "host/system.h"
 
 enum {
 	FREE_MB_MIN = 700,	/* to install all packages */
 	FREE_MB_AGAIN = 64,	/* where they are, to change files */
-	OS_MAX = 65536,
 };
 
 /* ---- is it fit? ------------------------------------------------------------- */
-
-static const struct {
-	const char *id, *version;
-} supported[] = {
-	{ "debian", "12" },
-	{ "debian", "13" },
-};
-
-/* NAME=value or NAME="value" of os-release(5). */
-static void os_value(const char *text, const char *name, struct buf *out)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = text; p && *p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (strncmp(p, name, n) != 0 || p[n] != '=')
-			continue;
-		p += n + 1;
-		p += *p == '"' || *p == '\'';
-		buf_add(out, p, strcspn(p, "\"'\n"));
-		return;
-	}
-}
-
-static int check_system(struct buf *err)
-{
-	struct buf text = BUF_INIT, id = BUF_INIT, version = BUF_INIT;
-	struct buf name = BUF_INIT;
-	int ret = -1;
-
-	file_read("/etc/os-release", OS_MAX, &text);
-	os_value(text.data, "ID", &id);
-	os_value(text.data, "VERSION_ID", &version);
-	os_value(text.data, "PRETTY_NAME", &name);
-	for (size_t i = 0; i < ARRAY_LEN(supported) && ret < 0; i++)
-		if (strcmp(id.data, supported[i].id) == 0 &&
-		    strcmp(version.data, supported[i].version) == 0)
-			ret = 0;
-	if (ret < 0)
-		buf_setf(err, "this is %s; a relay needs Debian 12 or "
-			 "13", name.len ? name.data :
-			 "an unknown system");
-	buf_free(&text);
-	buf_free(&id);
-	buf_free(&version);
-	buf_free(&name);
-	return ret;
-}
 
 /* The program is put there after all packages. */
 static bool is_installed(const struct plan *p)
@@ -177,6 +129,11 @@ static int check_settings(const struct plan *p, struct buf *err)
 			 "\"%s\"", dir);
 		return -1;
 	}
+	if (*r->s.mtail_address && plan_wants(p, "service_manager=openrc")) {
+		buf_setf(err, "mtail_address: mtail reads systemd's log, which "
+			 "is not here; metrics_address has these figures too");
+		return -1;
+	}
 	if (check_address("metrics_address", r->s.metrics_address, err) < 0)
 		return -1;
 	return check_address("mtail_address", r->s.mtail_address, err);
@@ -188,15 +145,16 @@ static int check(struct plan *p, struct buf *err)
 		buf_setf(err, "a relay is installed as root");
 		return -1;
 	}
-	if (check_system(err) < 0)
+	if (host_system_check(err) < 0)
 		return -1;
-	if (!systemd_is_running()) {
-		buf_setf(err, "systemd does not run here, so services could "
-			 "not be started");
+	if (!p->services && p->stages[PLAN_ACTIVATE]) {
+		buf_setf(err, "neither systemd nor OpenRC runs here, so "
+			 "services could not be started");
 		return -1;
 	}
 	if (!p->packages) {
-		buf_setf(err, "no package manager that is known here: apt is");
+		buf_setf(err, "no package manager that is known here: apt and "
+			 "apk are");
 		return -1;
 	}
 	if (check_disk(p, "/", err) < 0 || check_disk(p, "/var", err) < 0)
@@ -206,7 +164,7 @@ static int check(struct plan *p, struct buf *err)
 	return check_ports(p, err);
 }
 
-/* ---- after a run that was killed --------------------------------------------- */
+/* ---- what a system lacks ----------------------------------------------------- */
 
 /* Else no service would start again when its package is upgraded. */
 static int unblock(struct plan *p, struct buf *err)
@@ -217,6 +175,37 @@ static int unblock(struct plan *p, struct buf *err)
 		plan_tell(p, "packages may start their services again, which "
 			  "a run that was interrupted had forbidden");
 	return ret < 0 ? -1 : 0;
+}
+
+/* systemd starts jobs and keeps a log itself. */
+static int install_helpers(struct plan *p, struct buf *err)
+{
+	static const struct {
+		const char *service, *package;
+	} helpers[] = {
+		{ "cron", "cron" }, { "syslog", "busybox-syslogd" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(helpers); i++) {
+		const char *list[] = { helpers[i].package, NULL };
+		struct service_state s;
+
+		openrc_state_in("", helpers[i].service, &s);
+		if (s.is != SERVICE_ABSENT)
+			continue;
+		plan_tell(p, "package %s", helpers[i].package);
+		if (p->packages->install(list, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int install(struct plan *p, struct buf *err)
+{
+	if (unblock(p, err) < 0)
+		return -1;
+	return plan_wants(p, "service_manager=openrc") &&
+	       plan_wants(p, "system=debian") ? install_helpers(p, err) : 0;
 }
 
 /* ---- limits, log, names ----------------------------------------------------- */
@@ -297,13 +286,18 @@ static const char *const packages[] = {
 static const struct plan_file files[] = {
 	{ "sysctl/chatmail.conf", "/etc/sysctl.d/60-chatmail.conf" },
 	{ "journald/chatmail.conf",
-	  "/etc/systemd/journald.conf.d/60-chatmail.conf" },
+	  "/etc/systemd/journald.conf.d/60-chatmail.conf",
+	  .where = "service_manager=systemd" },
+	{ "syslog/syslog.conf", "{{ syslog_conf }}",
+	  .where = "service_manager=openrc" },
+	{ "udhcpc/udhcpc.conf", "/etc/udhcpc/udhcpc.conf",
+	  .where = "system=alpine" },
 	{ 0 },
 };
 
 const struct component component_host = {
 	.name = "host", .packages = packages, .users = users, .files = files,
-	.check = check, .prepare = set_watches, .install = unblock,
+	.check = check, .prepare = set_watches, .install = install,
 	.configure = configure,
 	.activate = apply_limits, .after = "",
 };

@@ -20,6 +20,9 @@ static const char *const packages[] = {
 
 static const struct plan_file files[] = {
 	{ "unbound/chatmail.conf", "{{ unbound_config_dir }}/chatmail.conf" },
+	/* not every version of Alpine's reads that directory */
+	{ "unbound/unbound.conf", "/etc/unbound/unbound.conf",
+	  .where = "system=alpine" },
 	{ 0 },
 };
 

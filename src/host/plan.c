@@ -10,7 +10,7 @@
 #include "host/activate.h"
 #include "host/components.h"
 #include "host/steps.h"
-#include "host/systemd.h"
+#include "host/system.h"
 
 enum { PLAN_PACKAGES_MAX = 64 };
 
@@ -179,8 +179,11 @@ static int render_path(const struct layout *l, const struct plan_file *f,
 static int add_file(struct plan *p, const struct plan_file *f, struct buf *err)
 {
 	struct buf path = BUF_INIT, text = BUF_INIT;
-	int ret = render_path(&p->layout, f, &path, err);
+	int ret;
 
+	if (!plan_wants(p, f->where))
+		return 0;
+	ret = render_path(&p->layout, f, &path, err);
 	if (ret == 0 && !plan_wants(p, f->when)) {
 		tree_absent(&p->tree, path.data);
 	} else if (ret == 0) {
@@ -201,7 +204,7 @@ static int stage_file(const struct plan *p, const struct layout *l,
 	struct buf path = BUF_INIT, text = BUF_INIT;
 	int ret = 0;
 
-	if (!plan_wants(p, f->when))
+	if (!plan_wants(p, f->when) || !plan_wants(p, f->where))
 		return 0;
 	ret = render_path(l, f, &path, err);
 	if (ret == 0 && str_starts(path.data, p->stage_dir)) {
@@ -389,10 +392,11 @@ void plan_init(struct plan *p, const struct relay *relay)
 		.stage_dir = "/var/lib/chatmail/stage",
 		.stages = { true, true, true, true },
 		.packages = host_packages_find(),
-		.services = &host_systemd,
+		.services = host_services_find(),
 		.told = BUF_INIT, .warned = BUF_INIT, .diff = BUF_INIT,
 	};
 	layout_init(&p->layout, relay);
+	host_system_layout(&p->layout);
 	/* Postfix's services see it from their queue directory */
 	layout_setf(&p->layout, "dkim_milter", "opendkim/opendkim.sock");
 }

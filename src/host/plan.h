@@ -62,7 +62,7 @@ struct plan {
 	struct tree tree;
 	struct arena arena;
 	const struct host_packages *packages;
-	const struct host_services *services;
+	const struct host_services *services;	/* NULL: none run here */
 	const struct layout *staged;	/* for a component's verify() */
 	struct buf told, warned;	/* of the step that runs */
 	struct { enum plan_stage stage; const char *name; double began, shown; }
@@ -82,6 +82,9 @@ struct plan_file {
 	 * is taken away, unless another row of the component puts one there.
 	 * NULL: always. */
 	const char *when;
+	/* Such a condition on the host: where it does not hold the row is not
+	 * there, and a file of that name is not ours. */
+	const char *where;
 };
 
 /* A step of the plan, data as far as it can be. Tables end with an empty row;

@@ -79,7 +79,12 @@ static bool with_iroh_relay(const struct relay *r)
  * the last that uses it, so that mail is taken meanwhile. */
 static const struct relay_service services[] = {
 	{ "systemd-journald", "log", RELAY_FOREIGN, { "systemd-journald" },
-	  .restart_on = "/etc/systemd/journald.conf.d/60-chatmail.conf" },
+	  .restart_on = "/etc/systemd/journald.conf.d/60-chatmail.conf",
+	  .manager = "systemd" },
+	{ "syslog", "log", RELAY_FOREIGN, { "syslog" },
+	  .restart_on = "{{ syslog_conf }}", .manager = "openrc" },
+	{ "cron", "starts what is done daily", RELAY_FOREIGN, { "cron" },
+	  .manager = "openrc" },
 	{ "unbound", "names", RELAY_FOREIGN, { "unbound" },
 	  .restart_on = "/etc/unbound/" },
 	{ "doveauth-dictproxy", "accounts, before doveauth", RELAY_OLD,
@@ -162,7 +167,7 @@ static const struct relay_service services[] = {
 	  .program = "echobot_program", .is_wanted = with_echobot },
 	{ "mtail", "figures from the log", RELAY_FOREIGN, { "mtail" },
 	  .units = "mtail.service", .restart_on = "/etc/mtail/",
-	  .is_wanted = with_mtail },
+	  .is_wanted = with_mtail, .manager = "systemd" },
 	{ "chatmail-turn", "credentials for calls", RELAY_OURS,
 	  { "chatmail-turn.socket", "chatmail-turn" },
 	  .units = "chatmail-turn.socket chatmail-turn.service",
@@ -232,6 +237,13 @@ bool relay_service_is_possible(const struct relay_service *s,
 	return !program || access(program, X_OK) == 0;
 }
 
+bool relay_service_is_here(const struct relay_service *s,
+			   const struct layout *l)
+{
+	return !s->manager || strcmp(s->manager, layout_need(l,
+					"service_manager")) == 0;
+}
+
 /* ---- what a changed file means ---------------------------------------------- */
 
 /* Take the next word off a list by spaces; NULL at the end. */
@@ -282,21 +294,33 @@ static bool is_rendered_listed(const char *list, const struct layout *l,
 	return ret;
 }
 
+/* OpenRC's script, or cron's table of a job: its name is the service's. */
+static bool is_named_so(const struct relay_service *s, const char *dir,
+			const char *path)
+{
+	return str_starts(path, dir) &&
+	       strcmp(path + strlen(dir), s->name) == 0;
+}
+
 bool relay_service_has_unit(const struct relay_service *s, const char *path)
 {
-	return is_listed(s->units, UNITS_DIR, path);
+	return is_listed(s->units, UNITS_DIR, path) ||
+	       is_named_so(s, "/etc/init.d/", path) ||
+	       is_named_so(s, "/etc/cron.d/", path);
 }
 
 unsigned relay_service_need(const struct relay_service *s,
 			    const struct layout *l, const char *path)
 {
-	if (is_listed(s->units, UNITS_DIR, path)) {
+	if (relay_service_has_unit(s, path)) {
 		if (is_activation(path))
 			return TODO_SOCKETS;
 		/* a job that has the new file next time */
 		return s->kind == RELAY_JOB ? 0 : TODO_RESTART;
 	}
-	if (is_rendered_listed(s->restart_on, l, path))
+	if (is_rendered_listed(s->restart_on, l, path) ||
+	    (s->kind == RELAY_OURS &&
+	     strcmp(path, layout_need(l, "openrc_common")) == 0))
 		return TODO_RESTART;
 	return is_rendered_listed(s->reload_on, l, path) ? TODO_RELOAD : 0;
 }
@@ -310,10 +334,9 @@ struct view {
 	const struct service_state *other;	/* or NULL */
 };
 
-static bool is_for(const struct host_services *h, const char *name)
+bool relay_service_is_for(const struct host_services *h, const char *name)
 {
-	return h->has_activation || str_ends(name, ".timer") ||
-	       !is_activation(name);
+	return h->has_activation || !str_ends(name, ".socket");
 }
 
 static int look(struct view *v, const struct relay_service *s,
@@ -323,7 +346,7 @@ static int look(struct view *v, const struct relay_service *s,
 
 	*v = (struct view){ 0 };
 	for (size_t i = 0; s->starts[i]; i++)
-		if (is_for(h, s->starts[i]))
+		if (relay_service_is_for(h, s->starts[i]))
 			v->names[v->count++] = s->starts[i];
 	n = v->count;
 	if (s->other) {
@@ -394,7 +417,7 @@ int relay_service_todo(const struct relay_service *s, const struct layout *l,
 	struct view v;
 
 	*todo = 0;
-	if (s->kind == RELAY_KEPT)
+	if (s->kind == RELAY_KEPT || !relay_service_is_here(s, l))
 		return 0;
 	if (look(&v, s, h, err) < 0)
 		return -1;
@@ -419,7 +442,7 @@ static int for_each(const struct relay_service *s,
 		const char *name = s->starts[i];
 		unsigned kind = is_activation(name) ? ACTIVATIONS : SERVICES;
 
-		if ((which & kind) && is_for(h, name) &&
+		if ((which & kind) && relay_service_is_for(h, name) &&
 		    action(h, name, err) < 0)
 			return -1;
 	}

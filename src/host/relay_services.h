@@ -29,8 +29,12 @@ struct relay_service {
 	 * sockets first; NULL ends. */
 	const char *starts[RELAY_NAMES_MAX + 1];
 	/* Its files below conf-templates/systemd/ and /etc/systemd/system/,
-	 * by spaces; "" for none of ours. */
+	 * by spaces; "" for none of ours. OpenRC's need no list: they are
+	 * called as the service is, in /etc/init.d and /etc/cron.d. */
 	const char *units;
+	/* Where services are managed so alone, as the layout says it: "systemd"
+	 * or "openrc". NULL: everywhere. */
+	const char *manager;
 	/* Files and directories (with "/" at the end) whose change makes a
 	 * restart or a reload necessary, besides its units: by spaces, with
 	 * {{ names }} of the layout. A file of both needs the restart. */
@@ -52,9 +56,15 @@ struct relay_service {
 const struct relay_service *relay_services(size_t *count);
 /* The one of that name, or NULL. */
 const struct relay_service *relay_service_find(const char *name);
-/* Is the file at that path one of its units? */
+/* Is one of s->starts a name for that manager? */
+bool relay_service_is_for(const struct host_services *h, const char *name);
+/* Does the host's manager, as the layout says, have anything to do with it? */
+bool relay_service_is_here(const struct relay_service *s,
+			   const struct layout *l);
+/* Is the file at that path one of its units, or OpenRC's or cron's file? */
 bool relay_service_has_unit(const struct relay_service *s, const char *path);
-/* Should it run on this relay? Never what is RELAY_OLD or RELAY_KEPT. */
+/* Should it run on this relay, whoever manages services there? Never what is
+ * RELAY_OLD or RELAY_KEPT. */
 bool relay_service_is_wanted(const struct relay_service *s,
 			     const struct relay *r);
 

@@ -1,5 +1,6 @@
 /* The services of a host, as far as a relay has to know of them: a narrow table
- * of functions that systemd fills in (host/systemd.h), and others may.
+ * of functions that systemd (host/systemd.h) and OpenRC (host/openrc.h) fill
+ * in.
  *
  * A name without a suffix is a service: "dovecot". One that ends in .socket,
  * .timer or .path is what starts the service of that name: at a connection, at
@@ -36,10 +37,25 @@ struct service_state {
 	char why[32];		/* it failed, in the manager's word; or "" */
 };
 
+/* What people type to do it themselves. */
+enum services_hint {
+	SERVICES_START,
+	SERVICES_RESTART,
+	SERVICES_ENABLE,
+	SERVICES_LOG,
+	SERVICES_SCHEDULE,	/* when does a job run? */
+	SERVICES_HINTS,
+};
+
 struct host_services {
 	const char *name;	/* "systemd" */
-	/* Can it start services at connections and changes of files? If not,
-	 * names that end in .socket and .path are not for it. */
+	const char *key;	/* the same in the layout: "systemd", "openrc" */
+	/* Before and after the service's name. */
+	struct {
+		const char *before, *after;
+	} hints[SERVICES_HINTS];
+	/* Can it start services at connections? If not, names that end in
+	 * .socket are not for it: roles open their sockets themselves. */
 	bool has_activation;
 	/* Ask for n of them at once. Returns 0, or -1 with *err when the
 	 * manager does not answer. */
@@ -73,6 +89,14 @@ struct host_services {
 	int (*log)(const struct host_services *h, const char *name,
 		   unsigned lines, struct buf *out, struct buf *err);
 };
+
+/* Who manages the services of this machine; NULL when it is nobody that we
+ * know, as in a container without an init. */
+const struct host_services *host_services_find(void);
+
+/* Append such a hint: "systemctl start NAME". */
+void services_add_hint(struct buf *out, const struct host_services *h,
+		       enum services_hint hint, const char *name);
 
 /* "running", "failed", …, as people read it. */
 const char *service_is_word(enum service_is is);

@@ -284,6 +284,14 @@ static int systemd_daemon_reload(const struct host_services *h,
 
 const struct host_services host_systemd = {
 	.name = "systemd",
+	.key = "systemd",
+	.hints = {
+		[SERVICES_START] = { "systemctl start ", "" },
+		[SERVICES_RESTART] = { "systemctl restart ", "" },
+		[SERVICES_ENABLE] = { "systemctl enable ", "" },
+		[SERVICES_LOG] = { "journalctl -u ", "" },
+		[SERVICES_SCHEDULE] = { "systemctl list-timers ", ".timer" },
+	},
 	.has_activation = true,
 	.states = systemd_states,
 	.enable = systemd_enable,

@@ -13,6 +13,11 @@ static const struct {
 	{ "chatmail_bin", "/usr/local/bin/chatmail" },
 	{ "ini_path", "/etc/chatmail/chatmail.ini" },
 	{ "listen_address", "" },		/* "" = all */
+	{ "service_manager", "systemd" },	/* or "openrc" */
+	{ "system", "debian" },			/* or "alpine" */
+	/* what all OpenRC scripts of ours share; of the daemon that logs there */
+	{ "openrc_common", "/usr/local/lib/chatmail/openrc.sh" },
+	{ "syslog_conf", "/etc/default/busybox-syslogd" },
 
 	/* sockets of our own roles */
 	{ "doveauth_socket", "/run/doveauth/doveauth.socket" },

@@ -439,6 +439,27 @@ static const char *value_imap_notify(struct relay *r)
 	return bool_text(r->s.imap_notify_delay < DOVECOT_NOTIFY_DELAY);
 }
 
+/* Of the day, for cron: always the same for a relay, and another for others, so
+ * that not all come at once. FNV-1a of the domain. */
+static unsigned own_moment(const struct relay *r)
+{
+	uint32_t h = 2166136261u;
+
+	for (const char *p = r->mail_domain_bare; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return h % (20 * 60);
+}
+
+static const char *value_acme_hour(struct relay *r)
+{
+	return arena_printf(&r->arena, "%u", own_moment(r) / 60);
+}
+
+static const char *value_acme_minute(struct relay *r)
+{
+	return arena_printf(&r->arena, "%u", own_moment(r) % 60);
+}
+
 static const struct {
 	const char *name;
 	const char *(*make)(struct relay *r);
@@ -468,6 +489,8 @@ static const struct {
 	{ "imap_compress", value_imap_compress },
 	{ "imap_notify_delay", value_imap_notify_delay },
 	{ "imap_notify", value_imap_notify },
+	{ "acme_hour", value_acme_hour },
+	{ "acme_minute", value_acme_minute },
 };
 
 const char *relay_derived_name(size_t i)
