@@ -62,6 +62,7 @@ class Host:
         kernel outlives the host."""
         self.network, self.name = network, name
         self.suite = snapshot.suite if snapshot else suite
+        self.openrc = image.is_openrc(self.suite)
         self.number = len(network.hosts) + 1
         own, own6 = network.bridge.host_address(self.number)
         self.address = address or own
@@ -71,6 +72,7 @@ class Host:
         self.dir = network.run_files.path("h%d" % self.number)
         self.process, self.supervisor = None, None
         self.ending = False         # it is not to come back from a reboot
+        self.rebooting = False
         self.boots = 0
         self.lock = threading.Lock()
         lowers = snapshot.layers if snapshot else [image.base(self.suite)]
@@ -183,6 +185,7 @@ forward-zone:
         argv = [*nspawn(self.root, self.machine), "--boot",
                 "--hostname=" + self.name.partition(".")[0],
                 "--network-bridge=" + self.network.bridge.name,
+                *(["--kill-signal=SIGPWR"] if self.openrc else []),
                 "--bind=%s:/var/cache/apt/archives" % archives]
         if not INIT_IS_SYSTEMD:
             # all hosts would be in one cgroup, and end each other's services
@@ -198,7 +201,8 @@ forward-zone:
 
     def _supervise(self):
         """Starts it again when it was rebooted from inside."""
-        while self.process.wait() == REBOOT:
+        while self.process.wait() == REBOOT or self.rebooting:
+            self.rebooting = False
             with self.lock:
                 if self.ending:
                     return
@@ -216,7 +220,7 @@ forward-zone:
                     status = dict(line.split(":\t", 1) for line in f
                                   if ":\t" in line)
                 if status["NSpid"].split()[1] == "1" and \
-                        status["Name"].strip() == "systemd":
+                        status["Name"].strip() in ("systemd", "init"):
                     return pid
         return None
 
@@ -237,6 +241,17 @@ forward-zone:
             return s.recv(4) == b"SSH-"
         return False
 
+    def _state(self):
+        """systemd's word for it, whoever is init."""
+        if not self.openrc:
+            return self.inside(["systemctl", "is-system-running"],
+                               timeout=60)[1].strip()
+        # init's processes are there before, while they begin
+        ready = "test \"$(cat /run/openrc/softlevel)\" = default && " \
+            "! test -e /run/openrc/rc.starting && ! pgrep -x openrc"
+        return "running" if self.inside(["sh", "-c", ready],
+                                        timeout=60)[0] == 0 else "starting"
+
     def wait_ready(self, timeout=120, ssh=True):
         """Until all units have started, or failed, and sshd answers. Returns
         systemd's word: running or degraded."""
@@ -244,8 +259,7 @@ forward-zone:
         state = ""
         while True:
             if self.leader():
-                state = self.inside(["systemctl", "is-system-running"],
-                                    timeout=60)[1].strip()
+                state = self._state()
                 if state in ("running", "degraded") and \
                         (not ssh or self._answers_ssh()):
                     return state
@@ -289,9 +303,11 @@ forward-zone:
             self._ended(10)
 
     def reboot(self, timeout=120):
-        """systemctl reboot, by ssh; returns when it is ready again."""
+        """By ssh; returns when it is ready again."""
         before = self.leader()
-        self.run("systemctl reboot", timeout=60)
+        # sysvinit ends in another way
+        self.rebooting = self.openrc
+        self.run("reboot" if self.openrc else "systemctl reboot", timeout=60)
         end = time.monotonic() + timeout
         while self.leader() in (before, None):
             if time.monotonic() > end:

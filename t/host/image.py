@@ -1,7 +1,8 @@
 """What hosts are made of: a base image for each suite, layers above it, and
 the packages that apt got, all in build/hosts.
 
-    base(suite)             directory of a bare Debian; made when it is missing
+    base(suite)             directory of a bare Debian; made when it is missing.
+                            "bookworm-openrc" is one without systemd
     Layers(...)             a root made of layers, by overlayfs where it can be
     find_snapshot(name)     a kept snapshot of an earlier run
 
@@ -22,8 +23,14 @@ import time
 from runs import STORE, Failed, command, in_use, locked, mounts_below
 
 # what a rented server has, and no more
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2",
-            "ca-certificates", "procps", "netbase", "ifupdown", "sudo"]
+COMMON = ["openssh-server", "iproute2", "ca-certificates", "procps", "netbase",
+          "ifupdown", "sudo"]
+PACKAGES = ["systemd", "systemd-sysv", "dbus", *COMMON]
+# What debootstrap cannot choose between alternatives for, apt installs.
+# init waits for SIGPWR to shut down, and no terminal is there to log in at.
+OPENRC = ["openrc", "sysvinit-core", "initscripts", "cron", *COMMON]
+OPENRC_INITTAB = "sed -i 's/^pf::.*/pf::powerwait:\\/sbin\\/init 0/; " \
+    "/^[1-6]:.*getty/d; /^z6/d' /etc/inittab"
 # apt at a moment of its own choosing would hold dpkg's lock
 MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer"]
 MIRROR = "http://deb.debian.org/debian"
@@ -95,6 +102,7 @@ def _proxy_env(settings):
 
 def mirror_answers(suite):
     """Why apt cannot get the suite from the mirror, or None."""
+    suite = debian(suite)
     main, _ = mirrors()
     os.makedirs(STORE, mode=0o700, exist_ok=True)
     path = os.path.join(STORE, "Release.%d" % os.getpid())
@@ -113,16 +121,27 @@ def mirror_answers(suite):
 
 # ---- the base image
 
+def debian(suite):
+    """A suite may name another init as well: "bookworm-openrc"."""
+    return suite.partition("-")[0]
+
+
+def is_openrc(suite):
+    return suite.endswith("-openrc")
+
+
 def archives(suite):
     """The directory of the packages that hosts of the suite share."""
-    path = os.path.join(STORE, "archives-" + suite)
+    path = os.path.join(STORE, "archives-" + debian(suite))
     os.makedirs(path, exist_ok=True)
     return path
 
 
 def _recipe(suite):
     settings, files = apt_settings()
-    digest = hashlib.sha256(repr((RECIPE, PACKAGES, MASKED)).encode())
+    what = (RECIPE, OPENRC, OPENRC_INITTAB) if is_openrc(suite) else \
+        (RECIPE, PACKAGES, MASKED)
+    digest = hashlib.sha256(repr(what).encode())
     for path in files:
         with open(path, "rb") as f:
             digest.update(path.encode() + f.read())
@@ -170,7 +189,8 @@ def remove_tree(path):
 
 
 def _remove_old(suite):
-    for path in glob.glob(os.path.join(STORE, "base-%s-*" % suite)):
+    for path in glob.glob(os.path.join(STORE, "base-%s-%s" % (
+            suite, "[0-9a-f]" * 8))):
         if os.path.isdir(path) and not in_use(path):
             if os.path.exists(path + ".stamp"):
                 os.unlink(path + ".stamp")
@@ -189,17 +209,22 @@ def _build(suite, path):
                 raise Failed("%s failed; see %s\n%s" % (argv[0], log,
                                                         _tail(log)))
 
+        openrc = is_openrc(suite)
         run("debootstrap", "--variant=minbase", "--include=" +
-            ",".join(PACKAGES), "--cache-dir=" + archives(suite), suite, new,
-            main)
-        _configure_apt(new, suite, settings, files)
+            ",".join(["ca-certificates"] if openrc else PACKAGES),
+            "--cache-dir=" + archives(suite), debian(suite), new, main)
+        _configure_apt(new, debian(suite), settings, files)
         shutil.copy("/etc/resolv.conf", new + "/etc/resolv.conf")
         run("chroot", new, "update-ca-certificates")
         run("chroot", new, "apt-get", "update")
+        if openrc:
+            run("chroot", new, "apt-get", "install", "--yes",
+                "--no-install-recommends", *OPENRC)
+            run("chroot", new, "sh", "-ec", OPENRC_INITTAB)
     for deb in glob.glob(new + "/var/cache/apt/archives/*.deb"):
         os.unlink(deb)
     os.unlink(new + "/etc/resolv.conf")
-    for unit in MASKED:
+    for unit in [] if is_openrc(suite) else MASKED:
         os.symlink("/dev/null", "%s/etc/systemd/system/%s" % (new, unit))
     with open(path + ".stamp", "w"):
         pass
