@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "host/applied.h"
-#include "host/cert.h"
 #include "host/plan.h"
+#include "net/cert.h"
 #include "relay/reload.h"
 
 enum { PEM_MAX = 1024 * 1024 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "host/cert.h"
+#include "net/cert.h"
 
 enum { DAYS_MIN = 7 };
 

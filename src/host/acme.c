@@ -10,7 +10,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "host/acmetool.h"
-#include "host/cert.h"
+#include "net/cert.h"
 
 enum { PEM_MAX = 256 * 1024, SELF_DAYS = 90, TOKEN_MAX = 512, UACME_TRIES = 4 };
 

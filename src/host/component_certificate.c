@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 #include "host/acme.h"
-#include "host/cert.h"
+#include "net/cert.h"
 
 /* As other relays have it: it does not run out while the relay lives. */
 enum { SELF_DAYS = 36500 };

@@ -8,9 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "host/ssh_session.h"
-#include "host/ssh_socket.h"
+#include "net/dial.h"
 
 enum {
 	CONNECT_SECS = 15,
@@ -50,7 +51,7 @@ const char *ssh_user(const struct ssh *s)
 
 double ssh_deadline(const struct ssh *s)
 {
-	return ssh_socket_now() + s->answer_secs;
+	return clock_secs() + s->answer_secs;
 }
 
 /* ---- waiting and failing ---------------------------------------------------- */
@@ -126,7 +127,7 @@ int ssh_wait(struct ssh *s, double end, const char *doing, struct buf *err)
 	for (;;) {
 		int dirs = libssh2_session_block_directions(s->session);
 		struct pollfd p = { .fd = s->fd };
-		double now = ssh_socket_now();
+		double now = clock_secs();
 
 		if (end > 0 && now >= end)
 			return fail_time(s, doing, err);
@@ -137,7 +138,7 @@ int ssh_wait(struct ssh *s, double end, const char *doing, struct buf *err)
 		if (dirs & LIBSSH2_SESSION_BLOCK_INBOUND || !p.events)
 			p.events |= POLLIN;
 		if (poll(&p, 1, wait_ms(s, now, end)) > 0) {
-			s->heard = ssh_socket_now();
+			s->heard = clock_secs();
 			return 0;
 		}
 		ask_alive(s);
@@ -232,7 +233,7 @@ static int connect_to(struct ssh *s, struct buf *err)
 
 	if (!secs)
 		secs = s->settings.connect_secs;
-	s->fd = ssh_socket_connect(s->settings.host, s->settings.port,
+	s->fd = dial_tcp(s->settings.host, s->settings.port,
 				   s->settings.family,
 				   secs ? secs : CONNECT_SECS, &s->address,
 				   err);
@@ -263,7 +264,7 @@ static int log_in(struct ssh *s, struct buf *err)
 	    ssh_hostkey_check(s, err) < 0 || ssh_auth(s, err) < 0)
 		return -1;
 	s->logged_in = true;
-	s->heard = ssh_socket_now();
+	s->heard = clock_secs();
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "host/ssh_socket.h"
+#include "base/clock.h"
 #include "text/sshkey.h"
 
 enum { LIST_SECS = 10, SIGN_SECS = 60 };
@@ -45,7 +45,7 @@ static int move(struct ssh_agent *a, char *p, size_t n, bool out, double end,
 {
 	while (n) {
 		struct pollfd fd = { a->fd, out ? POLLOUT : POLLIN, 0 };
-		double left = end - ssh_socket_now();
+		double left = end - clock_secs();
 		ssize_t done;
 
 		if (left <= 0 || poll(&fd, 1, (int)(left * 1000) + 1) == 0) {
@@ -69,7 +69,7 @@ static int move(struct ssh_agent *a, char *p, size_t n, bool out, double end,
 static int ask(struct ssh_agent *a, struct buf *request, unsigned secs,
 	       struct buf *answer, struct buf *err)
 {
-	double end = ssh_socket_now() + secs;
+	double end = clock_secs() + secs;
 	struct sshkey_reader head;
 	char length[4];
 	uint32_t n;

@@ -6,7 +6,6 @@
 #include "host/ssh_agent.h"
 #include "host/ssh_identity.h"
 #include "host/ssh_session.h"
-#include "host/ssh_socket.h"
 
 enum { PASSPHRASES = 3, TRIES_MAX = SSHAGENT_KEYS_MAX + SSHCONFIG_WORDS_MAX };
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "host/ssh_session.h"
-#include "host/ssh_socket.h"
 
 enum {
 	CHUNK = 32 * 1024,	/* what libssh2 sends in one packet */
@@ -235,7 +235,7 @@ static int run_to_end(struct run *r, struct buf *err)
 		if (got == 1 || got < 0)
 			return got < 0 ? -1 : 0;
 		if (got == 2)
-			r->ssh->heard = ssh_socket_now();
+			r->ssh->heard = clock_secs();
 		if (got == 2 && (!r->end || r->ssh->heard < r->end))
 			continue;
 		if (ssh_wait(r->ssh, r->end, running, err) < 0)
@@ -290,7 +290,7 @@ static int start(struct run *r, struct buf *err)
 static void free_channel(struct run *r)
 {
 	struct buf ignored = BUF_INIT;
-	double end = ssh_socket_now() + CLOSE_SECS;
+	double end = clock_secs() + CLOSE_SECS;
 
 	while (r->channel && !r->ssh->broken &&
 	       libssh2_channel_free(r->channel) == LIBSSH2_ERROR_EAGAIN)
@@ -304,7 +304,7 @@ static int run_in(struct run *r, struct buf *err)
 
 	if (open_channel(r, err) < 0 || start(r, err) < 0)
 		return -1;
-	r->end = secs ? ssh_socket_now() + secs : 0;
+	r->end = secs ? clock_secs() + secs : 0;
 	if (run_to_end(r, err) < 0)
 		return -1;
 	if (r->out.line.len)
@@ -332,7 +332,7 @@ int ssh_run(struct ssh *s, struct ssh_command *c, struct buf *err)
 	}
 	r.chunk = xmalloc(CHUNK);
 	r.input_chunk = c->on_input ? xmalloc(CHUNK) : NULL;
-	s->heard = ssh_socket_now();
+	s->heard = clock_secs();
 	ret = run_in(&r, err);
 	/* in its midst a channel cannot be closed without waiting for it */
 	if (ret < 0)

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "host/acme.h"
 #include "host/acmetool.h"
-#include "host/cert.h"
+#include "net/cert.h"
 
 static char top[] = "/tmp/chatmail-acme-XXXXXX";
 

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "host/cert.h"
+#include "net/cert.h"
 
 static char top[] = "/tmp/chatmail-cert-XXXXXX";
 static char crt[64], key[64];

@@ -1,6 +1,7 @@
-/* Certificate files: what they say, and self-signed ones. */
-#ifndef HOST_CERT_H
-#define HOST_CERT_H
+/* Certificates: what those in files say, or those that peers show, and
+ * self-signed ones. */
+#ifndef NET_CERT_H
+#define NET_CERT_H
 
 #include <stdbool.h>
 
@@ -19,6 +20,9 @@ struct cert {
  * or -1 with *err when there is no certificate. cert_free() in both cases. */
 int cert_read(struct cert *c, const char *cert_path, const char *key_path,
 	      struct buf *err);
+/* The same for OpenSSL's X509, which is borrowed and has no key. */
+struct x509_st;
+void cert_describe(struct cert *c, struct x509_st *x509);
 void cert_free(struct cert *c);
 
 /* Is the file's first certificate good for that name or IPv4 address (RFC 6125

@@ -1,4 +1,4 @@
-#include "host/cert.h"
+#include "net/cert.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -116,6 +116,18 @@ static int days_between(const ASN1_TIME *from, const ASN1_TIME *to)
 		days - (secs < 0) : -1;
 }
 
+void cert_describe(struct cert *c, X509 *x509)
+{
+	*c = (struct cert) { .names = BUF_INIT, .issuer = BUF_INIT };
+	add_names(&c->names, x509);
+	add_name(&c->issuer, X509_get_issuer_name(x509));
+	c->days_left = days_between(NULL, X509_get0_notAfter(x509));
+	c->days_in_all = days_between(X509_get0_notBefore(x509),
+				      X509_get0_notAfter(x509));
+	c->is_self_signed = X509_NAME_cmp(X509_get_subject_name(x509),
+					  X509_get_issuer_name(x509)) == 0;
+}
+
 int cert_read(struct cert *c, const char *cert_path, const char *key_path,
 	      struct buf *err)
 {
@@ -130,13 +142,7 @@ int cert_read(struct cert *c, const char *cert_path, const char *key_path,
 		ERR_clear_error();
 		return -1;
 	}
-	add_names(&c->names, cert);
-	add_name(&c->issuer, X509_get_issuer_name(cert));
-	c->days_left = days_between(NULL, X509_get0_notAfter(cert));
-	c->days_in_all = days_between(X509_get0_notBefore(cert),
-				      X509_get0_notAfter(cert));
-	c->is_self_signed = X509_NAME_cmp(X509_get_subject_name(cert),
-					  X509_get_issuer_name(cert)) == 0;
+	cert_describe(c, cert);
 	c->has_key = key && X509_check_private_key(cert, key) == 1;
 	X509_free(cert);
 	EVP_PKEY_free(key);

@@ -1,4 +1,4 @@
-#include "host/ssh_socket.h"
+#include "net/dial.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 enum { ADDRESSES_MAX = 16, STAGGER_MS = 250 };
@@ -27,14 +27,6 @@ struct attempts {
 	double next;		/* when another is begun */
 };
 
-double ssh_socket_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void attempt_fail(struct attempts *all, struct attempt *a, int error)
 {
 	if (a->fd >= 0)
@@ -48,7 +40,7 @@ static void attempt_begin(struct attempts *all)
 {
 	struct attempt *a = &all->list[all->begun++];
 
-	all->next = ssh_socket_now() + STAGGER_MS / 1000.0;
+	all->next = clock_secs() + STAGGER_MS / 1000.0;
 	a->fd = socket(a->address->ai_family,
 		       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (a->fd < 0 || (connect(a->fd, a->address->ai_addr,
@@ -92,7 +84,7 @@ static bool any_open(const struct attempts *all)
 static struct attempt *attempts_run(struct attempts *all, double end)
 {
 	for (;;) {
-		double now = ssh_socket_now(), until = end;
+		double now = clock_secs(), until = end;
 		struct attempt *won;
 
 		if (all->begun < all->count && all->next <= now) {
@@ -153,8 +145,8 @@ static void set_options(int fd)
 			   &options[i].value, sizeof(options[i].value));
 }
 
-int ssh_socket_connect(const char *host, unsigned port, int family,
-		       unsigned secs, struct buf *address, struct buf *err)
+int dial_tcp(const char *host, unsigned port, int family, unsigned secs,
+	     struct buf *address, struct buf *err)
 {
 	struct addrinfo hints = { .ai_family = family,
 				  .ai_socktype = SOCK_STREAM,
@@ -175,7 +167,7 @@ int ssh_socket_connect(const char *host, unsigned port, int family,
 	for (const struct addrinfo *a = found; a; a = a->ai_next)
 		if (all.count < ADDRESSES_MAX)
 			all.list[all.count++] = (struct attempt){ a, -1, 0 };
-	won = attempts_run(&all, ssh_socket_now() + secs);
+	won = attempts_run(&all, clock_secs() + secs);
 	if (won) {
 		fd = won->fd;
 		won->fd = -1;
