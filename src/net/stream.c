@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -360,6 +361,23 @@ int stream_line(struct stream *s, struct buf *line, size_t max,
 		if (ret <= 0)
 			return -1;
 	}
+}
+
+bool stream_is_local(const struct stream *s)
+{
+	struct sockaddr_storage here = { 0 }, there = { 0 };
+	socklen_t here_len = sizeof(here), there_len = sizeof(there);
+
+	if (getsockname(s->fd, (struct sockaddr *)&here, &here_len) < 0 ||
+	    getpeername(s->fd, (struct sockaddr *)&there, &there_len) < 0 ||
+	    here.ss_family != there.ss_family)
+		return false;
+	if (here.ss_family == AF_INET)
+		return ((struct sockaddr_in *)&here)->sin_addr.s_addr ==
+		       ((struct sockaddr_in *)&there)->sin_addr.s_addr;
+	return memcmp(&((struct sockaddr_in6 *)&here)->sin6_addr,
+		      &((struct sockaddr_in6 *)&there)->sin6_addr,
+		      sizeof(struct in6_addr)) == 0;
 }
 
 /* ---- what was agreed on ------------------------------------------------------------ */

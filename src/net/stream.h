@@ -71,6 +71,10 @@ int stream_fill(struct stream *s, bool *late, struct buf *err);
 int stream_line(struct stream *s, struct buf *line, size_t max,
 		struct buf *err);
 
+/* Is the server on this machine, at the address that we have there? Servers may
+ * trust such connections more than others. */
+bool stream_is_local(const struct stream *s);
+
 /* What the handshake has agreed on: "TLSv1.3"; the protocol by ALPN, "" for
  * none. "" without TLS. */
 const char *stream_tls_version(const struct stream *s);

@@ -119,7 +119,8 @@ static int open_relay(struct outside *o, const char *what,
 {
 	struct stat st;
 
-	if (!is_file(what))
+	o->is_known = is_file(what);
+	if (!o->is_known)
 		return open_domain(o, what, err);
 	if (stat(what, &st) == 0 && S_ISDIR(st.st_mode))
 		return open_sandbox(o, what, certificate, warnings, err);
