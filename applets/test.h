@@ -73,6 +73,7 @@ struct test {
 	struct buf no_accounts, no_second;
 	struct buf reach_error;
 	struct buf said;
+	double sent;		/* when the latest message began to be sent */
 	double took;		/* secs that the check's message took; 0: none */
 	struct test_mail mail;
 	struct test_attempt *attempts;	/* NULL: not made yet */
@@ -92,8 +93,7 @@ enum test_result test_skipped(struct test *t, const char *fmt, ...)
 
 enum {
 	TEST_SECS = 30,		/* longest wait for an answer */
-	TEST_SLOW_SECS = 15,	/* who has let wait for so long in vain is not
-				 * asked again */
+	TEST_HURRY_SECS = 5,	/* once somebody has let wait for so long */
 	TEST_REACH_SECS = 7,	/* for a connection */
 	TEST_WAIT_SECS = 60,	/* for a message, unless --wait says otherwise */
 };
@@ -109,12 +109,19 @@ int test_port(struct test *t, enum outside_port port);
  * in said; nothing is open then. */
 int test_imap(struct test *t, enum test_user user, struct imap_client *c);
 int test_smtp(struct test *t, enum test_user user, struct smtp_dialog *d);
-/* The same at a port of the relay without logging in. */
+/* At a port of the relay, without logging in, and as peer says instead of as
+ * usual unless it is NULL; it has to stay while the session is open. -1 with the
+ * reason in said. */
 int test_smtp_open(struct test *t, enum outside_port port,
-		   struct smtp_dialog *d);
-/* The same as the peer says, which stays while it is open. */
-int test_smtp_with(struct test *t, enum outside_port port,
 		   const struct stream_peer *peer, struct smtp_dialog *d);
+int test_imap_open(struct test *t, enum outside_port port,
+		   const struct stream_peer *peer, struct imap_client *c);
+int test_stream_open(struct test *t, enum outside_port port,
+		     const struct stream_peer *peer, struct stream *s);
+/* A request of url and post; the rest of it is filled in. -1 with the reason in
+ * said; web_answer_free() else. */
+int test_web(struct test *t, const struct web_request *request,
+	     struct web_answer *a);
 /* Send a message through a session of the user; when he has sent too much for
  * now, wait. Returns the reply's code, or -1 with the reason in said. */
 int test_send(struct test *t, struct smtp_dialog *d, enum test_user from,
@@ -124,8 +131,8 @@ int test_send(struct test *t, struct smtp_dialog *d, enum test_user from,
 int test_watch(struct test *t, enum test_user user, struct imap_client *c);
 /* Wait until a message with that id, or some other text of the header, is in
  * the INBOX of that session. Returns its UID, or 0 with the reason in said when
- * it does not come within t->wait from now. Its header goes to *header, t->took
- * is how long it took, *told whether IDLE has told (may be NULL). */
+ * it does not come within t->wait. Its header goes to *header, t->took is how
+ * long it took since it began to be sent, *told whether IDLE has told (may be NULL). */
 uint64_t test_wait_mail(struct test *t, struct imap_client *c, const char *id,
 			struct buf *header, bool *told);
 /* Send one from user to user and wait for it; the check's result. */

@@ -47,7 +47,7 @@ enum test_result test_login_smtp(struct test *t)
 	if (code < 0)
 		return code == -2 ? TEST_FAILED : TEST_BLOCKED;
 	smtp_dialog_close(&d);
-	if (test_smtp_open(t, OUTSIDE_SUBMISSION, &d) < 0)
+	if (test_smtp_open(t, OUTSIDE_SUBMISSION, NULL, &d) < 0)
 		return TEST_BLOCKED;
 	code = smtp_dialog_login(&d, bob->address.data, bob->password.data,
 				 &err);
@@ -69,16 +69,10 @@ enum test_result test_login_starttls(struct test *t)
 	struct imap_client c;
 	int code;
 
-	if (test_port(t, OUTSIDE_IMAP) < 0)
-		return TEST_BLOCKED;
 	if (t->no_accounts.len)
 		return test_blocked(t, "%s", t->no_accounts.data);
-	if (imap_client_open(&c, &t->peers[OUTSIDE_IMAP], &err) < 0) {
-		test_blocked(t, "port %u: %s", t->relay.ports[OUTSIDE_IMAP],
-			     err.data);
-		buf_free(&err);
+	if (test_imap_open(t, OUTSIDE_IMAP, NULL, &c) < 0)
 		return TEST_BLOCKED;
-	}
 	code = imap_client_login(&c, alice->address.data, alice->password.data,
 				 &err);
 	if (code == 0)
@@ -227,7 +221,7 @@ static void attempt_smtp(struct test *t, struct test_attempt *a)
 	struct smtp_dialog d;
 	int code;
 
-	if (test_smtp_open(t, OUTSIDE_SMTPS, &d) < 0) {
+	if (test_smtp_open(t, OUTSIDE_SMTPS, NULL, &d) < 0) {
 		buf_setf(&a->text, "%s", t->said.data);
 		return;
 	}

@@ -182,7 +182,7 @@ static enum test_result judge_rate(struct test *t, const struct rate *r,
 				   "\"450 Too much mail\": %s", r->sent + 1,
 				   d->reply.data);
 	if (t->relay.is_known && r->sent < least)
-		return test_failed(t, "the %lluth message is refused, "
+		return test_failed(t, "message %llu is refused, "
 				   "max_user_send_burst_size is %llu: %s",
 				   r->sent + 1, least, d->reply.data);
 	return test_ok(t, "after %llu: %s", r->sent, d->reply.data);
@@ -242,7 +242,7 @@ static enum test_result refused_from_outside(struct test *t,
 	if (test_port(t, OUTSIDE_SMTP) < 0 || test_imap(t, TEST_ALICE, &c) < 0)
 		return TEST_BLOCKED;
 	imap_client_close(&c);
-	if (test_smtp_open(t, OUTSIDE_SMTP, &d) < 0)
+	if (test_smtp_open(t, OUTSIDE_SMTP, NULL, &d) < 0)
 		return TEST_BLOCKED;
 	code = smtp_dialog_mail(&d, STRANGER, alice, mail, &err);
 	ret = judge(t, &d, code, &err, want, text);
@@ -311,7 +311,7 @@ enum test_result test_open_relay(struct test *t)
 	for (size_t i = 0; ok && i < ARRAY_LEN(ports); i++) {
 		struct smtp_dialog d;
 
-		if (test_smtp_open(t, ports[i], &d) < 0) {
+		if (test_smtp_open(t, ports[i], NULL, &d) < 0) {
 			buf_free(&routed);
 			return TEST_BLOCKED;
 		}
@@ -353,7 +353,7 @@ enum test_result test_vrfy(struct test *t)
 		return TEST_BLOCKED;
 	imap_client_close(&c);
 	outside_account(&t->relay, &nobody, &unused);
-	if (test_smtp_open(t, OUTSIDE_SMTP, &d) == 0) {
+	if (test_smtp_open(t, OUTSIDE_SMTP, NULL, &d) == 0) {
 		vrfy(&d, alice, &one, &err);
 		vrfy(&d, nobody.data, &two, &err);
 		ret = !one.len || !two.len ? test_failed(t, "%s", err.data) :

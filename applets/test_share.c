@@ -130,14 +130,18 @@ int test_port(struct test *t, enum outside_port port)
 	return -1;
 }
 
-/* Something at a port did not go well: say so, and if it has taken long since
- * began, it is not tried again. */
+/* Something at a port did not go well: say so. If it has taken long since began,
+ * it is not tried again, and the other ports are given less time: a relay all of
+ * whose ports are silent is told of in a minute. */
 static void failed_at(struct test *t, enum outside_port port, double began,
 		      const char *what, const struct buf *err)
 {
 	test_blocked(t, "port %u: %s%s", t->relay.ports[port], what, err->data);
-	if (clock_secs() - began > TEST_SLOW_SECS)
-		buf_setf(&t->silent[port], "%s", t->said.data);
+	if (clock_secs() - began < t->peers[port].secs * .9)
+		return;
+	buf_setf(&t->silent[port], "%s", t->said.data);
+	for (int i = 0; i < OUTSIDE_PORTS; i++)
+		t->peers[i].secs = TEST_HURRY_SECS;
 }
 
 /* ---- sessions ------------------------------------------------------------------------ */
@@ -227,26 +231,72 @@ int test_smtp(struct test *t, enum test_user user, struct smtp_dialog *d)
 	return code == 235 ? 0 : -2;
 }
 
-int test_smtp_with(struct test *t, enum outside_port port,
-		    const struct stream_peer *peer, struct smtp_dialog *d)
+/* How opening a session has gone: told of if it has not. */
+static int opened(struct test *t, enum outside_port port, double began, int ret,
+		  struct buf *err)
 {
-	double began = clock_secs();
-	struct buf err = BUF_INIT;
-	int ret;
-
-	if (test_port(t, port) < 0)
-		return -1;
-	ret = smtp_dialog_open(d, peer, helo, &err);
 	if (ret < 0)
-		failed_at(t, port, began, "", &err);
-	buf_free(&err);
+		failed_at(t, port, began, "", err);
+	buf_free(err);
 	return ret;
 }
 
 int test_smtp_open(struct test *t, enum outside_port port,
-		   struct smtp_dialog *d)
+		   const struct stream_peer *peer, struct smtp_dialog *d)
 {
-	return test_smtp_with(t, port, &t->peers[port], d);
+	double began = clock_secs();
+	struct buf err = BUF_INIT;
+
+	if (test_port(t, port) < 0)
+		return -1;
+	return opened(t, port, began, smtp_dialog_open(
+		d, peer ? peer : &t->peers[port], helo, &err), &err);
+}
+
+int test_imap_open(struct test *t, enum outside_port port,
+		   const struct stream_peer *peer, struct imap_client *c)
+{
+	double began = clock_secs();
+	struct buf err = BUF_INIT;
+
+	if (test_port(t, port) < 0)
+		return -1;
+	return opened(t, port, began, imap_client_open(
+		c, peer ? peer : &t->peers[port], &err), &err);
+}
+
+int test_stream_open(struct test *t, enum outside_port port,
+		     const struct stream_peer *peer, struct stream *s)
+{
+	double began = clock_secs();
+	struct buf err = BUF_INIT;
+
+	if (test_port(t, port) < 0)
+		return -1;
+	return opened(t, port, began, stream_open(
+		s, peer ? peer : &t->peers[port], &err), &err);
+}
+
+int test_web(struct test *t, const struct web_request *request,
+	     struct web_answer *a)
+{
+	enum outside_port port = str_starts(request->url, "https") ?
+		OUTSIDE_HTTPS : OUTSIDE_HTTP;
+	struct web_request r = *request;
+	double began = clock_secs();
+	struct buf err = BUF_INIT;
+	int code;
+
+	r.connect_to = t->relay.host;
+	r.port = t->relay.ports[port];
+	r.trust = t->relay.trust;
+	r.secs = t->peers[port].secs;
+	if (test_port(t, port) < 0)
+		return -1;
+	code = web_ask(a, &r, &err);
+	if (code < 0)
+		web_answer_free(a);
+	return opened(t, port, began, code, &err);
 }
 
 /* ---- messages -------------------------------------------------------------------------- */
@@ -268,11 +318,13 @@ int test_send(struct test *t, struct smtp_dialog *d, enum test_user from,
 	struct buf err = BUF_INIT;
 	int code;
 
+	t->sent = began;
 	code = smtp_dialog_mail(d, sender, to, mail, &err);
 	if (code == 450 && strstr(d->reply.data, "Too much mail")) {
 		double pause = pause_secs(t, from);
 
 		usleep((useconds_t)(pause * 1e6));
+		t->sent = clock_secs();
 		code = smtp_dialog_mail(d, sender, to, mail, &err);
 	}
 	if (code < 0 && from != TEST_DAVE)
@@ -344,14 +396,14 @@ static int wait_for_news(struct imap_client *c, double left, struct buf *err)
 uint64_t test_wait_mail(struct test *t, struct imap_client *c, const char *id,
 			struct buf *header, bool *told)
 {
-	double began = clock_secs();
 	struct buf err = BUF_INIT;
 	int64_t uid = 0;
 
 	for (;;) {
-		int news = wait_for_news(c, began + t->wait - clock_secs(), &err);
+		int news = wait_for_news(c, t->sent + t->wait -
+					 clock_secs(), &err);
 
-		t->took = clock_secs() - began;
+		t->took = clock_secs() - t->sent;
 		if (told)
 			*told = news > 0;
 		uid = news < 0 ? -1 : find_mail(c, id, header, &err);

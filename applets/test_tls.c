@@ -83,7 +83,7 @@ static enum test_result tls_by_smtp(struct test *t, enum outside_port port)
 	enum test_result ret;
 	struct smtp_dialog d;
 
-	if (test_smtp_open(t, port, &d) < 0)
+	if (test_smtp_open(t, port, NULL, &d) < 0)
 		return TEST_FAILED;
 	ret = describe(t, &d.stream);
 	smtp_dialog_close(&d);
@@ -92,19 +92,13 @@ static enum test_result tls_by_smtp(struct test *t, enum outside_port port)
 
 static enum test_result tls_by_imap(struct test *t, enum outside_port port)
 {
-	struct buf err = BUF_INIT;
-	enum test_result ret = TEST_FAILED;
+	enum test_result ret;
 	struct imap_client c;
 
-	if (test_port(t, port) < 0)
+	if (test_imap_open(t, port, NULL, &c) < 0)
 		return TEST_FAILED;
-	if (imap_client_open(&c, &t->peers[port], &err) == 0) {
-		ret = describe(t, &c.stream);
-		imap_client_close(&c);
-	} else {
-		test_failed(t, "port %u: %s", t->relay.ports[port], err.data);
-	}
-	buf_free(&err);
+	ret = describe(t, &c.stream);
+	imap_client_close(&c);
 	return ret;
 }
 
@@ -135,20 +129,13 @@ enum test_result test_tls_imaps(struct test *t)
 
 enum test_result test_tls_https(struct test *t)
 {
-	struct buf err = BUF_INIT;
-	enum test_result ret = TEST_FAILED;
+	enum test_result ret;
 	struct stream s;
 
-	if (test_port(t, OUTSIDE_HTTPS) < 0)
+	if (test_stream_open(t, OUTSIDE_HTTPS, NULL, &s) < 0)
 		return TEST_FAILED;
-	if (stream_open(&s, &t->peers[OUTSIDE_HTTPS], &err) == 0) {
-		ret = describe(t, &s);
-		stream_close(&s);
-	} else {
-		test_failed(t, "port %u: %s", t->relay.ports[OUTSIDE_HTTPS],
-			    err.data);
-	}
-	buf_free(&err);
+	ret = describe(t, &s);
+	stream_close(&s);
 	return ret;
 }
 
@@ -178,21 +165,16 @@ static enum test_result alpn(struct test *t, const char *protocol,
 			     const char *ask, const char *want)
 {
 	struct stream_peer peer = t->peers[OUTSIDE_HTTPS];
-	enum test_result ret = TEST_FAILED;
-	struct buf err = BUF_INIT;
+	enum test_result ret;
 	struct stream s;
 
 	if (test_port(t, OUTSIDE_HTTPS) < 0)
 		return TEST_BLOCKED;
 	peer.alpn = protocol;
-	if (stream_open(&s, &peer, &err) == 0) {
-		ret = greeted(t, &s, ask, want);
-		stream_close(&s);
-	} else {
-		test_failed(t, "port %u with ALPN \"%s\": %s", peer.port,
-			    protocol, err.data);
-	}
-	buf_free(&err);
+	if (test_stream_open(t, OUTSIDE_HTTPS, &peer, &s) < 0)
+		return TEST_FAILED;
+	ret = greeted(t, &s, ask, want);
+	stream_close(&s);
 	return ret;
 }
 
@@ -230,7 +212,7 @@ static enum test_result no_tls(struct test *t, enum outside_port port)
 	int code;
 
 	peer.security = STREAM_CLEAR;
-	if (test_smtp_with(t, port, &peer, &d) < 0)
+	if (test_smtp_open(t, port, &peer, &d) < 0)
 		return TEST_BLOCKED;
 	code = smtp_dialog_say(&d, &err, "MAIL FROM:<>");
 	if (code < 0)
@@ -266,11 +248,9 @@ enum test_result test_no_tls_imap(struct test *t)
 	struct imap_client c;
 	int code;
 
-	if (test_port(t, OUTSIDE_IMAP) < 0)
-		return TEST_BLOCKED;
 	peer.security = STREAM_CLEAR;
-	if (imap_client_open(&c, &peer, &err) < 0)
-		return test_failed(t, "port %u: %s", peer.port, err.data);
+	if (test_imap_open(t, OUTSIDE_IMAP, &peer, &c) < 0)
+		return TEST_BLOCKED;
 	outside_account(&t->relay, &address, &password);
 	code = imap_client_login(&c, address.data, password.data, &err);
 	if (code < 0)

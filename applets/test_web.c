@@ -7,25 +7,28 @@
 #include "text/json.h"
 
 /* Returns 0 with the answer, or -1 with the result; web_answer_free() after 0. */
-static int get(struct test *t, const char *prefix, const char *path,
+static int ask(struct test *t, bool post, const char *prefix, const char *path,
 	       struct web_answer *a, enum test_result *ret)
 {
-	struct buf name = BUF_INIT, err = BUF_INIT;
+	struct buf url = BUF_INIT;
+	struct web_request r = { .post = post };
 	int code;
 
 	*ret = TEST_BLOCKED;
 	if (test_port(t, OUTSIDE_HTTPS) < 0)
 		return -1;
-	buf_addf(&name, "%s%s", prefix, t->relay.name);
-	code = outside_get(&t->relay, name.data, path, TEST_SECS, a, &err);
-	if (code < 0) {
-		*ret = test_failed(t, "https://%s%s: %s", name.data, path,
-				   err.data);
-		web_answer_free(a);
-	}
-	buf_free(&name);
-	buf_free(&err);
+	*ret = TEST_FAILED;
+	buf_addf(&url, "https://%s%s%s", prefix, t->relay.name, path);
+	r.url = url.data;
+	code = test_web(t, &r, a);
+	buf_free(&url);
 	return code;
+}
+
+static int get(struct test *t, const char *prefix, const char *path,
+	       struct web_answer *a, enum test_result *ret)
+{
+	return ask(t, false, prefix, path, a, ret);
 }
 
 static enum test_result wrong_status(struct test *t, const struct web_answer *a,
@@ -98,26 +101,18 @@ enum test_result test_www(struct test *t)
 
 enum test_result test_http_redirect(struct test *t)
 {
-	struct buf url = BUF_INIT, err = BUF_INIT;
-	struct web_request r = {
-		.connect_to = t->relay.host,
-		.port = t->relay.ports[OUTSIDE_HTTP],
-		.trust = t->relay.trust, .secs = TEST_SECS,
-	};
+	enum test_result ret = TEST_FAILED;
+	struct buf url = BUF_INIT;
+	struct web_request r = { .post = false };
 	struct web_answer a;
-	enum test_result ret;
 
-	if (test_port(t, OUTSIDE_HTTP) < 0)
-		return TEST_FAILED;
 	buf_addf(&url, "http://%s/", t->relay.name);
 	r.url = url.data;
-	if (web_ask(&a, &r, &err) < 0)
-		ret = test_failed(t, "%s: %s", url.data, err.data);
-	else
+	if (test_web(t, &r, &a) == 0) {
 		ret = judge_redirect(t, &a, url.data);
-	web_answer_free(&a);
+		web_answer_free(&a);
+	}
 	buf_free(&url);
-	buf_free(&err);
 	return ret;
 }
 
@@ -176,18 +171,13 @@ static enum test_result judge_account(struct test *t,
 /* Nobody logs in with what comes: the address does not come into being. */
 enum test_result test_new_account(struct test *t)
 {
-	struct buf err = BUF_INIT;
 	struct web_answer a;
 	enum test_result ret;
 
-	if (test_port(t, OUTSIDE_HTTPS) < 0)
-		return TEST_BLOCKED;
-	if (outside_post(&t->relay, "/new", TEST_SECS, &a, &err) < 0)
-		ret = test_failed(t, "POST /new: %s", err.data);
-	else
-		ret = judge_account(t, &a, "POST /new");
+	if (ask(t, true, "", "/new", &a, &ret) < 0)
+		return ret;
+	ret = judge_account(t, &a, "POST /new");
 	web_answer_free(&a);
-	buf_free(&err);
 	return ret;
 }
 

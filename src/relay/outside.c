@@ -177,34 +177,22 @@ void outside_peer(const struct outside *o, enum outside_port port, double secs,
 	};
 }
 
-static int ask(const struct outside *o, const char *name, const char *path,
-	       bool post, double secs, struct web_answer *a, struct buf *err)
+int outside_post(const struct outside *o, const char *path, double secs,
+		 struct web_answer *a, struct buf *err)
 {
 	struct buf url = BUF_INIT;
 	struct web_request r = {
-		.post = post, .connect_to = o->host,
+		.post = true, .connect_to = o->host,
 		.port = o->ports[OUTSIDE_HTTPS], .trust = o->trust,
 		.secs = secs,
 	};
 	int ret;
 
-	buf_addf(&url, "https://%s%s", name, path);
+	buf_addf(&url, "https://%s%s", o->name, path);
 	r.url = url.data;
 	ret = web_ask(a, &r, err);
 	buf_free(&url);
 	return ret;
-}
-
-int outside_get(const struct outside *o, const char *name, const char *path,
-		double secs, struct web_answer *a, struct buf *err)
-{
-	return ask(o, name, path, false, secs, a, err);
-}
-
-int outside_post(const struct outside *o, const char *path, double secs,
-		 struct web_answer *a, struct buf *err)
-{
-	return ask(o, o->name, path, true, secs, a, err);
 }
 
 /* ---- accounts ---------------------------------------------------------------------- */

@@ -47,10 +47,8 @@ const char *outside_port_name(enum outside_port port);
 /* How a port is spoken to; secs as of struct stream_peer. Lives as *o does. */
 void outside_peer(const struct outside *o, enum outside_port port, double secs,
 		  struct stream_peer *peer);
-/* A request to the relay's web server under one of its names; path
- * begins with "/". Returns as web_ask(). */
-int outside_get(const struct outside *o, const char *name, const char *path,
-		double secs, struct web_answer *a, struct buf *err);
+/* POST with an empty body to the relay's web server; path begins with "/".
+ * Returns as web_ask(). */
 int outside_post(const struct outside *o, const char *path, double secs,
 		 struct web_answer *a, struct buf *err);
 
