@@ -273,8 +273,7 @@ static int test_main(int argc, char **argv)
 DEFINE_APPLET(test) {
 	.name = "test",
 	.summary = "try from outside whether the relay works",
-	.args = "[--json | --tap] [--only CHECK,...] [--second RELAY] [OPTION...] "
-		"[INI]",
+	.args = "[--json | --tap] [--only CHECK,...] [OPTION...] [INI]",
 	.help =
 "Uses the relay of chatmail.ini as apps, other servers and browsers do, from this\n"
 "machine: its ports and certificates, logins, mail that has to arrive and how\n"

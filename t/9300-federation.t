@@ -403,6 +403,22 @@ class Tests:
         bert.send(chat, "up again")
         tap.ok(self.alice.wait_message("up again"), "B sends as well")
 
+    # ---- as the operator tries it
+
+    def test_from_outside(self):
+        roots = self.network.write_roots()
+        for relay, *second in (self.a, "--second", self.b.ini), (self.c,):
+            code, out, err = relay.operator("test", "--json", "--ca-file",
+                                            roots, *second, relay.ini)
+            said = json.loads(out or "{}").get("checks", [])
+            wrong = [c for c in said if c["result"] not in ("ok", "skipped")]
+            if not tap.is_((code, wrong, err), (0, [], ""), "chatmail test " +
+                           " ".join([relay.domain, *second[:1]])):
+                tap.diag(out)
+            tap.is_({c["result"] for c in said if "second" in c["name"] or
+                     c["name"] == "bounce"}, {"ok" if second else "skipped"},
+                    "mail to another relay and back")
+
     # ---- how long it takes
 
     def test_one_way(self):
@@ -475,7 +491,8 @@ class Tests:
                 (self.make_relays, core), (self.test_deploy,),
                 (self.test_dns,), (self.test_certificate,),
                 (self.test_ipv4_only,), (self.test_chat,),
-                (self.test_refused,), (self.test_one_way,), (self.test_tls,),
+                (self.test_refused,), (self.test_from_outside,),
+                (self.test_one_way,), (self.test_tls,),
                 (self.test_renewal,), (self.test_kills,), (self.test_reboot,),
                 (self.test_authority,), (self.test_external,),
                 (self.test_end,)]:

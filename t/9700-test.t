@@ -169,8 +169,8 @@ BREAKAGES = [
         "25/inet/smtpd_tls_security_level=may",
         "25/inet/smtpd_tls_mandatory_protocols=")],
      fails('without TLS, MAIL gets "250', "no-tls-smtp")),
-    (1, "an open relay", [master_cf(
-        "25/inet/smtpd_relay_restrictions=permit")],
+    (1, "an open relay", [main_cf("mynetworks=0.0.0.0/0"), master_cf(
+        "25/inet/smtpd_relay_restrictions=permit_mynetworks,reject")],
      fails("port 25 takes mail for <chatmail-test@example.net> from anybody",
            "open-relay")),
     (1, "signatures are not asked for", [master_cf(
