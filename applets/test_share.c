@@ -342,9 +342,11 @@ static int64_t find_mail(struct imap_client *c, const char *id,
 {
 	struct imap_response r;
 
-	/* without a message "1:*" may be an error */
-	if (imap_client_command(c, err, "UID FETCH 1:* (UID BODY.PEEK[HEADER])")
-	    < 0)
+	/* FETCH alone shows what the session knows already; and without a
+	 * message "1:*" may be an error */
+	if (imap_client_command(c, err, "NOOP") < 0 ||
+	    imap_client_command(c, err, "UID FETCH 1:* (UID "
+				"BODY.PEEK[HEADER])") < 0)
 		return -1;
 	while (imap_client_find(c, "FETCH", &r)) {
 		struct imap_token uid, text;

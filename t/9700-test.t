@@ -70,21 +70,46 @@ def stop(role):
     return "systemctl stop %s.socket %s.service" % (role, role)
 
 
-def certificate(path, names, days=90, ca=True):
+OPENSSL = """
+[ca]
+default_ca = own
+[own]
+database = %(own)s.index
+new_certs_dir = %(dir)s
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+x509_extensions = server
+[any]
+commonName = supplied
+[server]
+basicConstraints = critical, CA:FALSE
+subjectAltName = %(names)s
+"""
+
+
+def certificate(path, names, ca=True, end="20991231235959Z"):
     """A function that puts a certificate, and its key at path.key, there."""
     def put(tests):
-        own = tests.network.run_files.path("own")
-        root = tests.network.acme.ca_file
-        more = ["-CA", root, "-CAkey", root.replace(".pem", ".key"),
-                "-addext", "basicConstraints=critical,CA:FALSE"]
+        files = tests.network.run_files
+        own, root = files.path("own"), tests.network.acme.ca_file
+        with open(own + ".conf", "w") as f:
+            f.write(OPENSSL % {"own": own, "dir": files.path(""), "names":
+                               ",".join("DNS:" + n for n in names)})
+        open(own + ".index", "w").close()
         hosts.command(
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:P-256", "-nodes", "-days", str(days), "-subj",
-            "/CN=x", "-keyout", own + ".key", "-out", own + ".pem", "-addext",
-            "subjectAltName=" + ",".join("DNS:" + n for n in names),
-            *(more if ca else []))
-        for end, target in (".pem", path), (".key", path + ".key"):
-            with open(own + end) as f:
+            "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout",
+            own + ".key", "-out", own + ".csr")
+        signer = ["-cert", root, "-keyfile", root.replace(".pem", ".key")] \
+            if ca else ["-selfsign", "-keyfile", own + ".key"]
+        hosts.command("openssl", "ca", "-batch", "-notext", "-config",
+                      own + ".conf", "-in", own + ".csr", "-out", own + ".pem",
+                      "-startdate", "20200101000000Z", "-enddate", end,
+                      *signer)
+        for part, target in (".pem", path), (".key", path + ".key"):
+            with open(own + part) as f:
                 tests.host.put(target, f.read(), 0o600)
     return put
 
@@ -241,12 +266,11 @@ BREAKAGES = [
     (4, "any password is good", [edit(
         DOVECOT, r"s/^service auth {/passdb {\n  driver = static\n"
         r"  args = nopassword=y\n}\n&/")],
-     {**fails("a wrong password (", "wrong-password"),
-      **fails("", "short-password", "bad-names")}),
+     fails("a wrong password (", "wrong-password")),
 
     # mail, accounts
     (5, "an expired certificate", [
-        certificate("/etc/nginx/own", NAMES, days=0),
+        certificate("/etc/nginx/own", NAMES, end="20200201000000Z"),
         nginx_tls("/etc/nginx/own")], {
             **fails("certificate has expired", "tls-https", "alpn-imap",
                     "alpn-http", "home-page", "mta-sts")}),
