@@ -215,7 +215,7 @@ enum test_result test_expunge(struct test *t)
 
 enum test_result test_delivery(struct test *t)
 {
-	return test_deliver(t, TEST_ALICE, TEST_BOB);
+	return test_deliver(t, TEST_BOB, TEST_ALICE);
 }
 
 static enum test_result no_second(struct test *t)

@@ -31,9 +31,10 @@ static enum test_result judge(struct test *t, const struct smtp_dialog *d,
 	return test_ok(t, "%s", d->reply.data);
 }
 
-/* Alice sends to herself. */
-static enum test_result refused(struct test *t, const struct buf *mail,
-				int want, const char *text)
+/* A user sends to Alice; not always the same one, lest he sends too much. */
+static enum test_result refused(struct test *t, enum test_user from,
+				const struct buf *mail, int want,
+				const char *text)
 {
 	const char *alice = t->accounts[TEST_ALICE].address.data;
 	struct buf err = BUF_INIT;
@@ -41,9 +42,9 @@ static enum test_result refused(struct test *t, const struct buf *mail,
 	struct smtp_dialog d;
 	int code;
 
-	if (test_smtp(t, TEST_ALICE, &d) < 0)
+	if (test_smtp(t, from, &d) < 0)
 		return TEST_BLOCKED;
-	code = test_send(t, &d, TEST_ALICE, alice, mail);
+	code = test_send(t, &d, from, alice, mail);
 	ret = judge(t, &d, code, &err, want, text);
 	smtp_dialog_close(&d);
 	buf_free(&err);
@@ -58,7 +59,7 @@ enum test_result test_cleartext(struct test *t)
 	enum test_result ret;
 
 	sample_mail_add_clear(&mail, &m);
-	ret = refused(t, &mail, 523, "Encryption Needed");
+	ret = refused(t, TEST_ALICE, &mail, 523, "Encryption Needed");
 	buf_free(&mail);
 	return ret;
 }
@@ -66,14 +67,14 @@ enum test_result test_cleartext(struct test *t)
 enum test_result test_forged_from(struct test *t)
 {
 	struct sample_mail m = {
-		.from = t->accounts[TEST_BOB].address.data,
+		.from = t->accounts[TEST_ALICE].address.data,
 		.to = t->accounts[TEST_ALICE].address.data,
 	};
 	struct buf mail = BUF_INIT;
 	enum test_result ret;
 
 	sample_mail_add(&mail, &m);
-	ret = refused(t, &mail, 500, "Invalid FROM");
+	ret = refused(t, TEST_BOB, &mail, 500, "Invalid FROM");
 	buf_free(&mail);
 	return ret;
 }
@@ -118,6 +119,10 @@ enum test_result test_size(struct test *t)
 		told = strtoull(size, NULL, 10);
 	if (!t->relay.is_known)
 		max = told;
+	if (!told) {
+		smtp_dialog_close(&d);
+		return test_failed(t, "the server tells no limit");
+	}
 	code = smtp_dialog_say(&d, &err, "MAIL FROM:<%s> SIZE=%llu", alice,
 			       max + 1);
 	ret = judge(t, &d, code, &err, 552, "");
@@ -170,6 +175,10 @@ static enum test_result judge_rate(struct test *t, const struct rate *r,
 
 	if (code < 0)
 		return test_failed(t, "%s", err->data);
+	if (code == 250 && is_enough(r) && !t->relay.is_known)
+		return test_skipped(t, "%llu messages in %.0f s are accepted, "
+				    "which may be right: its settings are not "
+				    "known", r->sent, clock_secs() - r->began);
 	if (code == 250 && is_enough(r))
 		return test_failed(t, "%llu messages in %.0f s are accepted",
 				   r->sent, clock_secs() - r->began);
