@@ -45,8 +45,8 @@ const struct test_check test_checks[] = {
 	{ "login", "the first login by IMAP makes an account", test_login },
 	{ "login-again", "the same password is good again, also twice at once",
 	  test_login_again },
-	{ "login-smtp", "the first login by SMTP makes an account, and port 587 "
-	  "knows it", test_login_smtp },
+	{ "login-smtp", "the first login by SMTP makes an account, and port "
+	  "587 knows it", test_login_smtp },
 	{ "login-starttls", "one can log in at port 143 after STARTTLS",
 	  test_login_starttls },
 	{ "wrong-password", "an account has one password, by IMAP and by SMTP",
@@ -116,7 +116,7 @@ struct options {
 	bool json, tap, list, slow;
 };
 
-/* ---- which checks ----------------------------------------------------------------------- */
+/* ---- which checks -------------------------------------------------------- */
 
 static const struct test_check *find_check(const char *name, size_t n)
 {
@@ -166,7 +166,7 @@ static int list(void)
 	return EXIT_OK;
 }
 
-/* ---- a run ------------------------------------------------------------------------------- */
+/* ---- a run --------------------------------------------------------------- */
 
 static void open_or_die(struct outside *o, const char *what,
 			const char *address, const char *ca_file)
@@ -227,7 +227,7 @@ static int run(const struct options *o, const bool *wanted, size_t count)
 	return is_ok ? EXIT_OK : EXIT_FAIL;
 }
 
-/* ---- the command line ---------------------------------------------------------------------- */
+/* ---- the command line ---------------------------------------------------- */
 
 static int test_main(int argc, char **argv)
 {
@@ -275,13 +275,14 @@ DEFINE_APPLET(test) {
 	.summary = "try from outside whether the relay works",
 	.args = "[--json | --tap] [--only CHECK,...] [OPTION...] [INI]",
 	.help =
-"Uses the relay of chatmail.ini as apps, other servers and browsers do, from this\n"
-"machine: its ports and certificates, logins, mail that has to arrive and how\n"
-"long it takes, mail that has to be refused, pages. Each check is a line: ok,\n"
-"FAILED with the reason, blocked when it could not be made because something\n"
+"Uses the relay of chatmail.ini as apps, other servers and browsers do, from\n"
+"this machine: its ports and certificates, logins, mail that has to arrive and\n"
+"how long it takes, mail that has to be refused, pages. Each check is a line:\n"
+"ok, FAILED with the reason, blocked when it could not be made because something\n"
 "else does not work, or skipped when it does not concern this relay. The exit\n"
 "code is 0 when nothing has failed or was blocked. It takes about ten seconds,\n"
-"and is quick to tell that a relay is down. Upstream's relays can be tried too.\n"
+"and less for a relay that is down. A relay that cmdeploy has set up can be\n"
+"tried too.\n"
 "\n"
 "  --list             print the checks and what each proves\n"
 "  --only CHECK,...   make these alone, and what they need\n"
@@ -293,17 +294,18 @@ DEFINE_APPLET(test) {
 "  --second-address ADDRESS   the same for the second\n"
 "  --ca-file FILE     accept certificates of these authorities too (PEM)\n"
 "  --wait SECS        longest wait for a message to arrive; default 60\n"
-"  --slow             find the limit of sending however high it is; without it,\n"
-"                     20 s have to do\n"
+"  --slow             look for the limit of sending for ten minutes; without\n"
+"                     it, 20 s have to do\n"
 "  --config INI       the same as INI\n"
 "\n"
-"INI may also be the directory of a sandbox that runs, or a domain alone, when\n"
-"its settings are not known: then what depends on them is not compared. It\n"
-"defaults to $CHATMAIL_INI, else ./chatmail.ini, else /etc/chatmail/chatmail.ini.\n"
+"INI may also be the directory of a sandbox that runs, or a domain alone: then\n"
+"its settings are not known, and what depends on them is not compared. It\n"
+"defaults to $CHATMAIL_INI, else ./chatmail.ini, else\n"
+"/etc/chatmail/chatmail.ini.\n"
 "\n"
 "Three accounts are made, or four with a second relay. Their names begin with\n"
-"\"ci-\" where the rules for names leave room, as those of all tests do, and they\n"
-"go when they have not been used for a while. No mail leaves the two relays.\n"
+"\"ci-\" where the rules for names leave room, as those of all tests do, and\n"
+"they go when they have not been used for a while. No mail leaves the relays.\n"
 "\n"
 "Example: chatmail test --second nine.example.org\n",
 	.main = test_main,

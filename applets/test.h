@@ -67,14 +67,14 @@ struct test {
 	struct stream_peer second_imaps, second_smtps;
 	struct reach reach;		/* of relay */
 	bool was_reached, name_is_unknown;
-	struct buf silent[OUTSIDE_PORTS];	/* why a port is not tried again;
-						 * "" if it is */
+	/* why a port is not tried again; "" if it is */
+	struct buf silent[OUTSIDE_PORTS];
 	/* why nobody can log in at the one and the other; "" if not so */
 	struct buf no_accounts, no_second;
 	struct buf reach_error;
 	struct buf said;
 	double sent;		/* when the latest message began to be sent */
-	double took;		/* secs that the check's message took; 0: none */
+	double took;		/* secs that its message took; 0: none */
 	struct test_mail mail;
 	struct test_attempt *attempts;	/* NULL: not made yet */
 };
@@ -89,13 +89,13 @@ enum test_result test_blocked(struct test *t, const char *fmt, ...)
 enum test_result test_skipped(struct test *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* ---- what checks share: test_share.c --------------------------------------------- */
+/* ---- what checks share: test_share.c ------------------------------------- */
 
 enum {
 	TEST_SECS = 30,		/* longest wait for an answer */
 	TEST_HURRY_SECS = 5,	/* once somebody has let wait for so long */
 	TEST_REACH_SECS = 7,	/* for a connection */
-	TEST_WAIT_SECS = 60,	/* for a message, unless --wait says otherwise */
+	TEST_WAIT_SECS = 60,	/* for a message; --wait changes it */
 };
 
 void test_begin(struct test *t);
@@ -105,13 +105,13 @@ int test_reach(struct test *t);
 /* Does the port answer? If not: -1 with the reason in said. */
 int test_port(struct test *t, enum outside_port port);
 /* A session of the user by IMAP or SMTP with TLS from the first byte, logged
- * in. -1 when there is no connection, -2 when he may not log in, with the reason
- * in said; nothing is open then. */
+ * in. -1 when there is no connection, -2 when he may not log in, with the
+ * reason in said; nothing is open then. */
 int test_imap(struct test *t, enum test_user user, struct imap_client *c);
 int test_smtp(struct test *t, enum test_user user, struct smtp_dialog *d);
 /* At a port of the relay, without logging in, and as peer says instead of as
- * usual unless it is NULL; it has to stay while the session is open. -1 with the
- * reason in said. */
+ * usual unless it is NULL; it has to stay while the session is open. -1 with
+ * the reason in said. */
 int test_smtp_open(struct test *t, enum outside_port port,
 		   const struct stream_peer *peer, struct smtp_dialog *d);
 int test_imap_open(struct test *t, enum outside_port port,
@@ -131,8 +131,9 @@ int test_send(struct test *t, struct smtp_dialog *d, enum test_user from,
 int test_watch(struct test *t, enum test_user user, struct imap_client *c);
 /* Wait until a message with that id, or some other text of the header, is in
  * the INBOX of that session. Returns its UID, or 0 with the reason in said when
- * it does not come within t->wait. Its header goes to *header, t->took is how
- * long it took since it began to be sent, *told whether IDLE has told (may be NULL). */
+ * it does not come within t->wait since test_send() began. Its header goes to
+ * *header, t->took is how long it took, *told whether IDLE has told of it (may
+ * be NULL). */
 uint64_t test_wait_mail(struct test *t, struct imap_client *c, const char *id,
 			struct buf *header, bool *told);
 /* Send one from user to user and wait for it; the check's result. */
@@ -141,7 +142,7 @@ enum test_result test_deliver(struct test *t, enum test_user from,
 /* What became of the logins that have to be refused, see test_login.c. */
 void test_attempts_free(struct test *t);
 
-/* ---- how it is shown: test_show.c -------------------------------------------------- */
+/* ---- how it is shown: test_show.c ---------------------------------------- */
 
 enum test_format { TEST_TEXT, TEST_JSON, TEST_TAP };
 
@@ -155,7 +156,7 @@ void test_show_ends(struct test_show *s, const struct test_check *c,
 /* Returns whether all is well. */
 bool test_show_end(struct test_show *s);
 
-/* ---- the checks ---------------------------------------------------------------------- */
+/* ---- the checks ---------------------------------------------------------- */
 
 #define TEST_CHECKS(C)							\
 	C(addresses) C(tls_smtp) C(tls_submission) C(tls_smtps)		\
@@ -164,7 +165,8 @@ bool test_show_end(struct test_show *s);
 	C(login) C(login_again) C(login_smtp) C(login_starttls)		\
 	C(wrong_password) C(short_password) C(bad_names)		\
 	C(capabilities) C(metadata) C(push_token) C(turn) C(quota)	\
-	C(self_mail) C(idle) C(subject) C(headers) C(expunge) C(delivery)	\
+	C(self_mail) C(idle) C(subject) C(headers) C(expunge)		\
+	C(delivery)							\
 	C(cleartext) C(forged_from) C(forged_sender) C(size) C(rate)	\
 	C(in_cleartext) C(in_unsigned) C(open_relay) C(vrfy)		\
 	C(home_page) C(http_redirect) C(www) C(new_account) C(new_link)	\

@@ -12,7 +12,7 @@ static enum test_result lost(struct test *t, const struct buf *err)
 	return test_failed(t, "%s", err->data);
 }
 
-/* ---- capabilities ---------------------------------------------------------------------- */
+/* ---- capabilities -------------------------------------------------------- */
 
 /* Append those of the words that the server does not tell. */
 static void add_missing(struct imap_client *c, const char *const *words,
@@ -63,7 +63,7 @@ enum test_result test_capabilities(struct test *t)
 	return ret;
 }
 
-/* ---- metadata (RFC 5464) ----------------------------------------------------------------- */
+/* ---- metadata (RFC 5464) ------------------------------------------------- */
 
 #define DELTACHAT "/shared/vendor/deltachat/"
 
@@ -267,7 +267,7 @@ enum test_result test_turn(struct test *t)
 	return ret;
 }
 
-/* ---- quota (RFC 9208) ------------------------------------------------------------------------ */
+/* ---- quota (RFC 9208) ---------------------------------------------------- */
 
 /* The limit of STORAGE in KB; 0 when there is none. */
 static uint64_t storage_limit(struct imap_client *c)
@@ -279,8 +279,8 @@ static uint64_t storage_limit(struct imap_client *c)
 	while (imap_client_find(c, "QUOTA", &r)) {
 		imap_next(&r.rest, &token);	/* root */
 		imap_next(&r.rest, &token);
-		for (imap_next(&r.rest, &token);
-		     token.type == IMAP_TOKEN_ATOM; imap_next(&r.rest, &token)) {
+		imap_next(&r.rest, &token);
+		while (token.type == IMAP_TOKEN_ATOM) {
 			bool is_storage = imap_token_is(&token, "STORAGE");
 
 			imap_next(&r.rest, &token);
@@ -291,6 +291,7 @@ static uint64_t storage_limit(struct imap_client *c)
 				return 0;
 			if (is_storage)
 				return limit;
+			imap_next(&r.rest, &token);
 		}
 	}
 	return 0;

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-/* ---- what has to go well ---------------------------------------------------------------- */
+/* ---- what has to go well ------------------------------------------------- */
 
 enum test_result test_login(struct test *t)
 {
@@ -54,7 +54,7 @@ enum test_result test_login_smtp(struct test *t)
 	if (code == 235)
 		ret = test_ok(t, "%s", bob->address.data);
 	else
-		test_failed(t, "port %u: %s", t->relay.ports[OUTSIDE_SUBMISSION],
+		test_failed(t, "port %u: %s", d.stream.peer->port,
 			    code < 0 ? err.data : d.reply.data);
 	smtp_dialog_close(&d);
 	buf_free(&err);
@@ -84,7 +84,7 @@ enum test_result test_login_starttls(struct test *t)
 	return ret;
 }
 
-/* ---- what has to be refused ----------------------------------------------------------------
+/* ---- what has to be refused ------------------------------------------------
  * A relay lets wait for a refusal, two seconds and more. So all of them are
  * asked for at once, and waited for by the first check that wants to know. */
 

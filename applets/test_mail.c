@@ -15,7 +15,7 @@ static const char traces[] =
 	"X-Mailer: chatmail-test\r\n"
 	"X-Originating-IP: [192.0.2.1]\r\n";
 
-/* ---- a message of Alice to herself -------------------------------------------------------- */
+/* ---- a message of Alice to herself --------------------------------------- */
 
 static enum test_result send_and_wait(struct test *t, struct imap_client *c,
 				      struct smtp_dialog *d,
@@ -101,7 +101,7 @@ enum test_result test_idle(struct test *t)
 		test_failed(t, "a message was there, but IDLE did not tell");
 }
 
-/* ---- what it looks like when it arrives ------------------------------------------------------- */
+/* ---- what it looks like when it arrives ---------------------------------- */
 
 /* The beginning of a field's line in a header, or NULL. */
 static const char *field(const char *header, const char *name)
@@ -153,7 +153,7 @@ enum test_result test_headers(struct test *t)
 	return ret;
 }
 
-/* ---- deleting ------------------------------------------------------------------------------------ */
+/* ---- deleting ------------------------------------------------------------ */
 
 /* Is it gone for other sessions too? Returns 1, 0, -1 with *err. */
 static int is_gone(struct imap_client *c, uint64_t uid, struct buf *err)
@@ -174,8 +174,8 @@ static int delete(struct imap_client *c, uint64_t uid, struct buf *err)
 	int ret = imap_client_command(c, err, "SELECT INBOX");
 
 	if (ret == 0)
-		ret = imap_client_command(c, err, "UID STORE %llu +FLAGS.SILENT "
-					  "(\\Deleted)",
+		ret = imap_client_command(c, err, "UID STORE %llu "
+					  "+FLAGS.SILENT (\\Deleted)",
 					  (unsigned long long)uid);
 	if (ret == 0)
 		ret = imap_client_command(c, err, "EXPUNGE");
@@ -211,7 +211,7 @@ enum test_result test_expunge(struct test *t)
 	return ret;
 }
 
-/* ---- to others -------------------------------------------------------------------------------------- */
+/* ---- to others ----------------------------------------------------------- */
 
 enum test_result test_delivery(struct test *t)
 {
@@ -225,12 +225,14 @@ static enum test_result no_second(struct test *t)
 
 enum test_result test_to_second(struct test *t)
 {
-	return t->has_second ? test_deliver(t, TEST_ALICE, TEST_DAVE) : no_second(t);
+	return t->has_second ? test_deliver(t, TEST_ALICE, TEST_DAVE) :
+		no_second(t);
 }
 
 enum test_result test_from_second(struct test *t)
 {
-	return t->has_second ? test_deliver(t, TEST_DAVE, TEST_ALICE) : no_second(t);
+	return t->has_second ? test_deliver(t, TEST_DAVE, TEST_ALICE) :
+		no_second(t);
 }
 
 /* Dave writes to an address of the relay that nobody has, and waits for the

@@ -13,7 +13,7 @@
 #define STRANGER "chatmail-test@example.org"
 #define ELSEWHERE "chatmail-test@example.net"
 
-/* ---- one message, one refusal ---------------------------------------------------------------- */
+/* ---- one message, one refusal -------------------------------------------- */
 
 /* How a session that has just been refused something ends the check. */
 static enum test_result judge(struct test *t, const struct smtp_dialog *d,
@@ -99,7 +99,7 @@ enum test_result test_forged_sender(struct test *t)
 	return ret;
 }
 
-/* ---- how much ------------------------------------------------------------------------------------ */
+/* ---- how much ------------------------------------------------------------ */
 
 enum test_result test_size(struct test *t)
 {
@@ -234,7 +234,7 @@ enum test_result test_rate(struct test *t)
 	return ret;
 }
 
-/* ---- from other servers ----------------------------------------------------------------------------- */
+/* ---- from other servers -------------------------------------------------- */
 
 /* Alice's account has to exist, as a relay may refuse others sooner. */
 static enum test_result refused_from_outside(struct test *t,
@@ -332,7 +332,7 @@ enum test_result test_open_relay(struct test *t)
 	return ok ? TEST_OK : TEST_FAILED;
 }
 
-/* ---- who is there -------------------------------------------------------------------------------------- */
+/* ---- who is there -------------------------------------------------------- */
 
 /* Code and enhanced code, which have no address in them. */
 static void vrfy(struct smtp_dialog *d, const char *who, struct buf *answer,

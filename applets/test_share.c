@@ -16,7 +16,7 @@ enum { SAID_MAX = 400, LOOK_SECS = 10 };
 /* What the machines on which operators are may call themselves. */
 static const char helo[] = "chatmail-test.invalid";
 
-/* ---- results ---------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------- */
 
 /* What servers say is bounded and has no control bytes. */
 static void say(struct test *t, const char *fmt, va_list ap)
@@ -45,7 +45,7 @@ RESULT(failed, TEST_FAILED)
 RESULT(blocked, TEST_BLOCKED)
 RESULT(skipped, TEST_SKIPPED)
 
-/* ---- life ------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void test_begin(struct test *t)
 {
@@ -93,7 +93,7 @@ void test_end(struct test *t)
 	buf_free(&t->mail.said);
 }
 
-/* ---- ports ------------------------------------------------------------------------- */
+/* ---- ports --------------------------------------------------------------- */
 
 int test_reach(struct test *t)
 {
@@ -130,9 +130,9 @@ int test_port(struct test *t, enum outside_port port)
 	return -1;
 }
 
-/* Something at a port did not go well: say so. If it has taken long since began,
- * it is not tried again, and the other ports are given less time: a relay all of
- * whose ports are silent is told of in a minute. */
+/* Something at a port did not go well: say so. If it has taken long since
+ * began, it is not tried again, and the other ports are given less time: a
+ * relay all of whose ports are silent is told of in a minute. */
 static void failed_at(struct test *t, enum outside_port port, double began,
 		      const char *what, const struct buf *err)
 {
@@ -144,7 +144,7 @@ static void failed_at(struct test *t, enum outside_port port, double began,
 		t->peers[i].secs = TEST_HURRY_SECS;
 }
 
-/* ---- sessions ------------------------------------------------------------------------ */
+/* ---- sessions ------------------------------------------------------------ */
 
 /* Where the reason is kept why nobody can log in there. */
 static struct buf *no_accounts(struct test *t, enum test_user user)
@@ -299,7 +299,7 @@ int test_web(struct test *t, const struct web_request *request,
 	return opened(t, port, began, code, &err);
 }
 
-/* ---- messages -------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 /* How long until one more message may be sent, at the latest. */
 static double pause_secs(const struct test *t, enum test_user from)

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-/* ---- addresses ---------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 /* Where a port answers at one address and not at another; ports that answer
  * nowhere are told of by their own checks. */
@@ -59,7 +59,7 @@ enum test_result test_addresses(struct test *t)
 	return ret;
 }
 
-/* ---- certificates --------------------------------------------------------------------- */
+/* ---- certificates -------------------------------------------------------- */
 
 static enum test_result describe(struct test *t, const struct stream *s)
 {
@@ -139,7 +139,7 @@ enum test_result test_tls_https(struct test *t)
 	return ret;
 }
 
-/* ---- one port for everything ------------------------------------------------------------ */
+/* ---- one port for everything --------------------------------------------- */
 
 static enum test_result greeted(struct test *t, struct stream *s,
 				const char *ask, const char *want)
@@ -200,7 +200,7 @@ enum test_result test_alpn_http(struct test *t)
 	return ret;
 }
 
-/* ---- nothing in clear --------------------------------------------------------------------- */
+/* ---- nothing in clear ---------------------------------------------------- */
 
 /* Without TLS there is no login, and no mail is taken. */
 static enum test_result no_tls(struct test *t, enum outside_port port)

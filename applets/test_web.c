@@ -6,7 +6,8 @@
 #include "base/str.h"
 #include "text/json.h"
 
-/* Returns 0 with the answer, or -1 with the result; web_answer_free() after 0. */
+/* Returns 0 with the answer, or -1 with the result; web_answer_free() after
+ * 0. */
 static int ask(struct test *t, bool post, const char *prefix, const char *path,
 	       struct web_answer *a, enum test_result *ret)
 {
@@ -38,7 +39,7 @@ static enum test_result wrong_status(struct test *t, const struct web_answer *a,
 			   want);
 }
 
-/* ---- pages ------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------- */
 
 enum test_result test_home_page(struct test *t)
 {
@@ -116,7 +117,7 @@ enum test_result test_http_redirect(struct test *t)
 	return ret;
 }
 
-/* ---- new addresses -------------------------------------------------------------------------- */
+/* ---- new addresses ------------------------------------------------------- */
 
 /* Why an address is none that the relay would take, or NULL. */
 static const char *wrong_address(const struct test *t, const char *address)
@@ -203,7 +204,7 @@ enum test_result test_new_link(struct test *t)
 	return ret;
 }
 
-/* ---- what apps and servers look up -------------------------------------------------------------- */
+/* ---- what apps and servers look up --------------------------------------- */
 
 static bool has_port(const char *xml, unsigned port)
 {
@@ -218,7 +219,8 @@ static bool has_port(const char *xml, unsigned port)
 
 enum test_result test_autoconfig(struct test *t)
 {
-	static const char path[] = "/.well-known/autoconfig/mail/config-v1.1.xml";
+	static const char path[] =
+		"/.well-known/autoconfig/mail/config-v1.1.xml";
 	struct buf host = BUF_INIT;
 	struct web_answer a;
 	enum test_result ret;

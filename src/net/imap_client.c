@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* ---- one response --------------------------------------------------------------- */
+/* ---- one response -------------------------------------------------------- */
 
 /* The next response as it is in stream.in; *len bytes of it, which are not
  * taken yet. Returns 0, -1 with *err. */
@@ -60,7 +60,7 @@ static bool is_ours(const struct imap_client *c, const struct imap_response *r)
 	       memcmp(r->tag, tag, r->tag_len) == 0;
 }
 
-/* ---- commands ---------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 static int send_line(struct imap_client *c, const char *text, struct buf *err)
 {
@@ -150,7 +150,7 @@ int imap_client_login(struct imap_client *c, const char *user,
 	return imap_client_wait(c, c->stream.peer->secs, err);
 }
 
-/* ---- untagged responses ---------------------------------------------------------------- */
+/* ---- untagged responses -------------------------------------------------- */
 
 bool imap_client_next(struct imap_client *c, struct imap_response *r)
 {
@@ -179,7 +179,7 @@ bool imap_client_find(struct imap_client *c, const char *name,
 	return false;
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static int greet(struct imap_client *c, struct buf *err)
 {
@@ -236,7 +236,7 @@ void imap_client_close(struct imap_client *c)
 	buf_free(&err);
 }
 
-/* ---- IDLE ---------------------------------------------------------------------------- */
+/* ---- IDLE ---------------------------------------------------------------- */
 
 int imap_client_idle(struct imap_client *c, struct buf *err)
 {

@@ -26,8 +26,8 @@ int imap_client_open(struct imap_client *c, const struct stream_peer *peer,
 void imap_client_close(struct imap_client *c);
 
 /* Send a command, a printf(3) result without tag and CRLF, and wait for its end
- * for at most peer->secs. Returns 0 when it was OK, 1 when it was NO or BAD (see
- * status and text), -1 with *err when there is no connection any more. */
+ * for at most peer->secs. Returns 0 when it was OK, 1 when it was NO or BAD
+ * (see status and text), -1 with *err when there is no connection any more. */
 int imap_client_command(struct imap_client *c, struct buf *err,
 			const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "text/smtp.h"
 
-/* ---- replies ---------------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------- */
 
 /* Into d->reply; with lines each text is added there too. */
 static int receive(struct smtp_dialog *d, struct buf *lines, struct buf *err)
@@ -43,7 +43,7 @@ int smtp_dialog_wait(struct smtp_dialog *d, double secs, struct buf *err)
 	return receive(d, NULL, err);
 }
 
-/* ---- commands --------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 static int send_line(struct smtp_dialog *d, struct buf *line, struct buf *err)
 {
@@ -168,7 +168,7 @@ int smtp_dialog_mail(struct smtp_dialog *d, const char *sender,
 	return code < 0 || code == 421 ? code : reset(d, err);
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 const char *smtp_dialog_keyword(const struct smtp_dialog *d,
 				const char *keyword, size_t *n)

@@ -17,7 +17,7 @@
 
 enum { CHUNK = 16 * 1024, ALPN_MAX = 64 };
 
-/* ---- waiting ------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------- */
 
 void stream_within(struct stream *s, double secs)
 {
@@ -80,7 +80,7 @@ static int tls_again(struct stream *s, int ret, const char *what, bool *late,
 	}
 }
 
-/* ---- the handshake ---------------------------------------------------------------- */
+/* ---- the handshake ------------------------------------------------------- */
 
 static bool is_address(const char *name)
 {
@@ -178,7 +178,7 @@ int stream_start_tls(struct stream *s, struct buf *err)
 	return handshake(s, err);
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 int stream_open(struct stream *s, const struct stream_peer *peer,
 		struct buf *err)
@@ -216,7 +216,7 @@ void stream_close(struct stream *s)
 	buf_free(&s->address);
 }
 
-/* ---- bytes ------------------------------------------------------------------------ */
+/* ---- bytes --------------------------------------------------------------- */
 
 static int closed(struct buf *err)
 {
@@ -380,7 +380,7 @@ bool stream_is_local(const struct stream *s)
 		      sizeof(struct in6_addr)) == 0;
 }
 
-/* ---- what was agreed on ------------------------------------------------------------ */
+/* ---- what was agreed on -------------------------------------------------- */
 
 const char *stream_tls_version(const struct stream *s)
 {

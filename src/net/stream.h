@@ -24,7 +24,8 @@ struct stream_peer {
 	enum stream_security security;
 	const char *name;	/* name or IPv4 address that the certificate is
 				 * for, sent as SNI unless it is an address */
-	const char *alpn;	/* protocols asked for, comma-separated; or NULL */
+	const char *alpn;	/* protocols to ask for, "imap" or "h2,http/1.1";
+				 * NULL: none */
 	const struct trust *trust;
 	double secs;		/* longest wait for an answer, and to connect */
 };
@@ -58,7 +59,7 @@ void stream_within(struct stream *s, double secs);
 
 /* Send all of it. Returns 0, or -1 with *err. */
 int stream_write(struct stream *s, const void *p, size_t n, struct buf *err);
-/* What has come, from in.data + off on, *n bytes of it. Without wait for more. */
+/* What has come and was not taken, *n bytes; it does not wait for more. */
 const char *stream_peek(const struct stream *s, size_t *n);
 /* Those are done with. */
 void stream_take(struct stream *s, size_t n);

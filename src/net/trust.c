@@ -18,8 +18,9 @@ static int add_roots(SSL_CTX *ctx, const char *ca_file, struct buf *err)
 		return -1;
 	}
 	if (ca_file && ssl.CTX_load_verify_file(ctx, ca_file) != 1) {
-		const char *why = ERR_reason_error_string(ERR_peek_last_error());
+		const char *why;
 
+		why = ERR_reason_error_string(ERR_peek_last_error());
 		buf_setf(err, "%s: %s", ca_file, why ? why :
 			 "no certificates can be read");
 		return -1;

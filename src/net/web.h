@@ -1,5 +1,6 @@
 /* One HTTP request, for programs that wait for the answer (libcurl's easy
- * interface). Redirects are not followed, they are answers; proxies are not used. */
+ * interface). Redirects are not followed, they are answers; proxies are not
+ * used. */
 #ifndef NET_WEB_H
 #define NET_WEB_H
 

@@ -10,7 +10,7 @@
 
 enum {
 	SANDBOX_JSON_MAX = 64 * 1024,
-	NAME_WANTED = 12,	/* characters, where the relay leaves a choice */
+	NAME_WANTED = 12,	/* characters, if the relay lets choose */
 	NAME_RANDOM_MIN = 5,	/* besides the prefix */
 	PASSWORD_EXTRA = 11,	/* above what is required */
 	LENGTH_MAX = 200,	/* whatever chatmail.ini says */
@@ -35,7 +35,7 @@ const char *outside_port_name(enum outside_port port)
 	return ports[port].name;
 }
 
-/* ---- what is known of it -------------------------------------------------------- */
+/* ---- what is known of it ------------------------------------------------- */
 
 static int open_domain(struct outside *o, const char *domain, struct buf *err)
 {
@@ -165,7 +165,7 @@ void outside_free(struct outside *o)
 	*o = (struct outside){ 0 };
 }
 
-/* ---- its ports -------------------------------------------------------------------- */
+/* ---- its ports ----------------------------------------------------------- */
 
 void outside_peer(const struct outside *o, enum outside_port port, double secs,
 		  struct stream_peer *peer)
@@ -195,7 +195,7 @@ int outside_post(const struct outside *o, const char *path, double secs,
 	return ret;
 }
 
-/* ---- accounts ---------------------------------------------------------------------- */
+/* ---- accounts ------------------------------------------------------------ */
 
 static uint64_t at_most(uint64_t n)
 {
@@ -205,7 +205,8 @@ static uint64_t at_most(uint64_t n)
 static void add_random(struct buf *b, size_t n)
 {
 	buf_reserve(b, n);
-	rand_string(b->data + b->len, n, "abcdefghijklmnopqrstuvwxyz0123456789");
+	rand_string(b->data + b->len, n,
+		    "abcdefghijklmnopqrstuvwxyz0123456789");
 	b->len += n;
 }
 

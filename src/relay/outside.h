@@ -22,7 +22,7 @@ struct outside {
 				 * is for that */
 	unsigned ports[OUTSIDE_PORTS];
 	struct trust *trust;
-	bool is_known;		/* a chatmail.ini was read, not the domain alone */
+	bool is_known;		/* its chatmail.ini, not the domain alone */
 	bool is_sandbox;
 	struct arena arena;	/* owns texts */
 };

@@ -10,8 +10,8 @@ enum { SAMPLE_MAIL_MIN = 1500 };	/* bytes, about */
 struct sample_mail {
 	const char *from, *to;	/* addresses in the header */
 	const char *subject;	/* NULL: "[...]", as apps write it */
-	const char *id;		/* Message-ID without brackets; NULL: a new one */
-	const char *more;	/* further header fields, each with its CRLF; NULL */
+	const char *id;		/* Message-ID, no brackets; NULL: a new one */
+	const char *more;	/* further fields, each with its CRLF; NULL */
 	size_t size;		/* bytes of the message, about; never less than
 				 * SAMPLE_MAIL_MIN */
 };

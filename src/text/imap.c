@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-/* ---- where a response ends ------------------------------------------------- */
+/* ---- where a response ends ----------------------------------------------- */
 
 static bool is_digit(char c)
 {
@@ -75,7 +75,7 @@ int imap_scan(struct imap_scan *s, const char *p, size_t n, size_t max,
 	return 0;
 }
 
-/* ---- tokens ------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------- */
 
 static void wrong(struct imap_cursor *c, struct imap_token *t)
 {
@@ -221,7 +221,7 @@ int imap_token_u64(const struct imap_token *t, uint64_t *out)
 	return digits(t->text, t->text + t->len, out);
 }
 
-/* ---- responses ------------------------------------------------------------------ */
+/* ---- responses ----------------------------------------------------------- */
 
 static enum imap_status status_of(const char *name)
 {

@@ -36,7 +36,7 @@ enum imap_token_type {
 /* Borrows its text from the response. */
 struct imap_token {
 	enum imap_token_type type;
-	const char *text;	/* QUOTED: between the quotes, with backslashes */
+	const char *text;	/* of QUOTED: without quotes, with backslashes */
 	size_t len;
 };
 

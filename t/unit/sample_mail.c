@@ -1,4 +1,4 @@
-/* Sample messages are what the filter lets pass, or not, whatever their size. */
+/* Sample messages are what the filter lets pass, or not, at any size. */
 #include "tap.h"
 
 #include "base/str.h"
