@@ -172,7 +172,8 @@ static enum test_result alpn(struct test *t, const char *protocol,
 		return TEST_BLOCKED;
 	peer.alpn = protocol;
 	if (test_stream_open(t, OUTSIDE_HTTPS, &peer, &s) < 0)
-		return TEST_FAILED;
+		return test_failed(t, "with ALPN \"%s\": %s", protocol,
+				   t->said.data);
 	ret = greeted(t, &s, ask, want);
 	stream_close(&s);
 	return ret;
