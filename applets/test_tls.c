@@ -8,18 +8,27 @@
 
 /* ---- addresses ----------------------------------------------------------- */
 
+static bool is_dead(const struct test *t)
+{
+	for (size_t i = 0; i < OUTSIDE_PORTS; i++)
+		if (!reach_error(&t->reach, i))
+			return false;
+	return true;
+}
+
 /* Where a port answers at one address and not at another; ports that answer
- * nowhere are told of by their own checks. */
+ * nowhere are told of by their own checks, unless none does. */
 static void add_silent(struct test *t, size_t a, struct buf *out)
 {
 	const char *comma = "";
 	struct buf ports = BUF_INIT;
+	bool dead = is_dead(t);
 
 	for (size_t i = 0; i < OUTSIDE_PORTS; i++) {
 		int error = t->reach.error[a][i];
 
 		if (!error || error == ENETUNREACH ||
-		    reach_error(&t->reach, i))
+		    (!dead && reach_error(&t->reach, i)))
 			continue;
 		buf_addf(&ports, "%s%u", comma, t->relay.ports[i]);
 		comma = ", ";

@@ -49,12 +49,12 @@ def not_ok(found, *skipped):
             not (r[0] == "skipped" and c in skipped)}
 
 
-# ---- relays that are well ------------------------------------------------------------
+# ---- relays that are well ----------------------------------------------------
 
 def test_ok(a, b):
     code, found = run(a.dir, "--second", b.dir)
     tap.is_((code, not_ok(found, "turn", "no-tls-imap", "short-password")),
-            (0, {}), "a relay with other settings, and mail from and to another")
+            (0, {}), "a relay with other settings, and mail to another")
     tap.is_((found["quota"][1], found["size"][0]), ("7 MB", "ok"),
             "the settings are looked at")
     tap.is_(found["short-password"][0], "skipped", "any password will do there")
@@ -99,7 +99,7 @@ def test_other_settings(a):
                "%s is another: %s" % (name, found[check][1]))
 
 
-# ---- servers that are not -----------------------------------------------------------------
+# ---- servers that are not ----------------------------------------------------
 
 class Server:
     """Says the same to everybody at all ports, and closes after a second
