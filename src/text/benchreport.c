@@ -247,7 +247,8 @@ static void add_errors(struct buf *out, const struct benchreport *r,
 		buf_add_printable(out, reason->text, strlen(reason->text));
 		buf_addc(out, '\n');
 	}
-	if (is_whole(c))
+	/* that the rest is missing is no surprise then */
+	if (is_whole(c) || r->interrupted)
 		return;
 	add_place(out, r, row, relay);
 	buf_addf(out, "%zu of %zu measured", c->samples.count, c->wanted);

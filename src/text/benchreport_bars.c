@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 enum {
-	BINS = 12,
+	BINS_MIN = 9, BINS_MAX = 14,
 	EDGES_WIDTH = 21,	/* "  12.5 ms - 15.0 ms |" */
 	BAR_MIN = 10, BAR_MAX = 50,
 };
@@ -32,14 +32,27 @@ static size_t digits(size_t n)
 	return count;
 }
 
+/* Few values in many bins show nothing. */
+static size_t bins_for(size_t values)
+{
+	size_t bins = BINS_MIN;
+
+	while (bins < BINS_MAX && bins * bins < values)
+		bins++;
+	return bins;
+}
+
 static bool count_bins(struct bars *b)
 {
 	const struct samples *sets[BENCHREPORT_RELAYS_MAX];
-	size_t relays = b->report->relay_count;
+	size_t relays = b->report->relay_count, most = 0;
 
-	for (size_t k = 0; k < relays; k++)
+	for (size_t k = 0; k < relays; k++) {
 		sets[k] = &b->row->cells[k].samples;
-	histogram_choose(&b->h, sets, relays, BINS);
+		if (sets[k]->count > most)
+			most = sets[k]->count;
+	}
+	histogram_choose(&b->h, sets, relays, bins_for(most));
 	b->most = 0;
 	for (size_t k = 0; k < relays; k++) {
 		histogram_fill(&b->h, sets[k], b->counts[k]);

@@ -204,7 +204,7 @@ void samples_add_time(struct buf *out, int64_t us)
 
 	/* 999.6 ms is 1.00 s, not 1000 ms */
 	if (us < 1000)
-		buf_addf(out, "%" PRId64 " us", us);
+		buf_addf(out, us ? "%" PRId64 " us" : "0 ms", us);
 	else if (us >= 999500 && us < 1000 * 1000)
 		buf_adds(out, "1.00 s");
 	else

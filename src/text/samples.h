@@ -66,8 +66,8 @@ void histogram_choose(struct histogram *h, const struct samples *const *sets,
 void histogram_fill(const struct histogram *h, const struct samples *s,
 		    size_t *counts);
 
-/* Append a time with a unit that suits it, three digits and more: "740 us",
- * "7.41 ms", "74.1 ms", "741 ms", "7.41 s", "74.1 s", "741 s". */
+/* Append a time with a unit that suits it, three digits and more: "0 ms",
+ * "740 us", "7.41 ms", "74.1 ms", "741 ms", "7.41 s", "74.1 s", "741 s". */
 void samples_add_time(struct buf *out, int64_t us);
 
 #endif
