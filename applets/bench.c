@@ -24,7 +24,7 @@ static const double GRACE_SECS = 3.;
 struct bench_options {
 	bool json;
 	const char *only, *count, *parallel, *secs, *patience;
-	const char *address, *ca_file;
+	const char *ini, *address, *second, *second_address, *ca_file;
 };
 
 /* ---- what is measured ------------------------------------------------------------- */
@@ -281,11 +281,11 @@ static int take_options(struct bench *b, const struct bench_options *o,
 }
 
 /* What cannot be read ends the process. */
-static void open_site(struct bench *b, const char *what,
-		      const struct bench_options *o)
+static void open_site(struct bench *b, const char *what, const char *address,
+		      const char *ca_file)
 {
 	const struct outside_target target = {
-		.what = what, .address = o->address, .ca_file = o->ca_file,
+		.what = what, .address = address, .ca_file = ca_file,
 	};
 	struct buf warnings = BUF_INIT, err = BUF_INIT;
 	struct bench_site *s = &b->sites[b->site_count];
@@ -314,6 +314,20 @@ static void free_all(struct bench *b)
 	free(b->chosen);
 }
 
+/* The relays by name, then the second as "chatmail test" has it. */
+static void open_sites(struct bench *b, const struct bench_options *o,
+		       char **what, size_t n)
+{
+	if (!n)
+		open_site(b, relay_ini_of_operator(o->ini), o->address,
+			  o->ca_file);
+	for (size_t i = 0; i < n; i++)
+		open_site(b, what[i], i ? NULL : o->address, o->ca_file);
+	if (o->second)
+		open_site(b, o->second, o->second_address, o->ca_file);
+	b->report.relay_count = b->site_count;
+}
+
 static int bench_sites(const struct bench_options *o, char **what, size_t n)
 {
 	struct bench b = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -325,11 +339,7 @@ static int bench_sites(const struct bench_options *o, char **what, size_t n)
 		buf_free(&err);
 		return ret;
 	}
-	if (!n)
-		open_site(&b, relay_ini_of_operator(NULL), o);
-	for (size_t i = 0; i < n; i++)
-		open_site(&b, what[i], o);
-	b.report.relay_count = b.site_count;
+	open_sites(&b, o, what, n);
 	choose(&b, o->only);
 	ret = run_all(&b);
 	free_all(&b);
@@ -345,19 +355,20 @@ static int bench_main(int argc, char **argv)
 		{ "count", &o.count, NULL }, { "parallel", &o.parallel, NULL },
 		{ "timeout", &o.secs, NULL }, { "wait", &o.patience, NULL },
 		{ "address", &o.address, NULL }, { "ca-file", &o.ca_file, NULL },
-		{ 0 },
+		{ "second", &o.second, NULL },
+		{ "second-address", &o.second_address, NULL },
+		{ "config", &o.ini, NULL }, { 0 },
 	};
 	struct buf err = BUF_INIT;
 	int ret;
 
 	argc = opt_parse(opts, argc, argv, &err);
-	if (argc < 0)
+	if (argc > 1 && o.ini)
+		buf_setf(&err, "--config, or relays?");
+	else if (argc - 1 + (o.second != NULL) > BENCHREPORT_RELAYS_MAX)
+		buf_setf(&err, "at most %d relays", BENCHREPORT_RELAYS_MAX);
+	if (err.len)
 		ret = applet_usage(&applet_bench, "%s", err.data);
-	else if (argc - 1 > BENCHREPORT_RELAYS_MAX)
-		ret = applet_usage(&applet_bench, "at most %d relays",
-				   BENCHREPORT_RELAYS_MAX);
-	else if (argc > 2 && o.address)
-		ret = applet_usage(&applet_bench, "--address is for one relay");
 	else
 		ret = bench_sites(&o, argv + 1, (size_t)(argc - 1));
 	buf_free(&err);
@@ -395,8 +406,9 @@ DEFINE_APPLET(bench) {
 "  --timeout SECS longest wait for an answer or a message, default 20\n"
 "  --wait SECS    longest wait for a limit of the relay (\"450 Too much mail\", any\n"
 "                 4xx, HTTP 429), default 120. No value has that time in it\n"
-"  --address IP   connect there, wherever the domain's name leads\n"
-"  --ca-file PEM  authorities to trust besides the system's\n"
+"  --address ADDRESS   connect to the first relay there, whatever the DNS says\n"
+"  --ca-file FILE accept certificates of these authorities too (PEM)\n"
+"  --second RELAY, --second-address ADDRESS, --config INI   as of chatmail test\n"
 "\n"
 "With the defaults some 25 accounts are made. Their names begin with \"ci-\", as\n"
 "those of tests do; what they receive is deleted, and they are when they have not\n"

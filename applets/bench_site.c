@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "net/reach.h"
 
 static void set_peers(struct bench_site *s)
 {
@@ -41,27 +42,37 @@ void bench_site_free(struct bench_site *s)
 	outside_free(&s->outside);
 }
 
-/* The first port that answers tells the address. */
+/* The address at which the first of those ports that answers, if any does. */
+static const char *find_address(const struct reach *r, size_t ports)
+{
+	for (size_t i = 0; i < r->count; i++)
+		for (size_t k = 0; k < ports; k++)
+			if (!r->error[i][k])
+				return r->address[i];
+	return NULL;
+}
+
 void bench_site_find(struct bench_site *s)
 {
-	static const enum outside_port ports[] = {
-		OUTSIDE_IMAPS, OUTSIDE_SMTPS, OUTSIDE_HTTPS,
+	const unsigned ports[] = {
+		s->peers[OUTSIDE_IMAPS].port, s->peers[OUTSIDE_SMTPS].port,
+		s->peers[OUTSIDE_HTTPS].port,
 	};
+	const char *address = NULL;
 	struct buf err = BUF_INIT;
+	struct reach reach;
 
-	for (size_t i = 0; i < ARRAY_LEN(ports) && !s->address.len; i++) {
-		struct stream stream;
-
-		if (stream_open(&stream, &s->peers[ports[i]], &err) < 0)
-			continue;
-		buf_add(&s->address, stream.address.data, stream.address.len);
-		stream_close(&stream);
-	}
-	if (s->address.len) {
-		s->outside.host = s->address.data;
-		set_peers(s);
-	}
+	if (reach_try(&reach, s->outside.host, ports, ARRAY_LEN(ports),
+		      s->bench->secs, &err) == 0)
+		address = find_address(&reach, ARRAY_LEN(ports));
 	buf_free(&err);
+	if (!address)
+		return;
+	pthread_mutex_lock(&s->bench->lock);
+	buf_adds(&s->address, address);
+	pthread_mutex_unlock(&s->bench->lock);
+	s->outside.host = s->address.data;
+	set_peers(s);
 }
 
 /* ---- ports ------------------------------------------------------------------ */

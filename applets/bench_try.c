@@ -2,12 +2,14 @@
 #include "applets/bench.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 
 static const double PAUSE_MIN = 1., PAUSE_MAX = 16., SLICE = .05;
+static const char TRY_AGAIN[] = "try again in ";
 
 bool bench_is_stopping(const struct bench *b)
 {
@@ -73,13 +75,27 @@ enum bench_outcome bench_smtp_outcome(int code, bool is_wanted)
 	return code / 100 == 4 ? BENCH_LIMITED : BENCH_FAILED;
 }
 
-/* The first pause is the time after which one more message may be sent, if the
- * relay's settings are known. */
-static double first_pause(const struct bench_site *s)
+/* "450 4.7.1: Too much mail from <…>, try again in 3 s", as our filtermail says
+ * it; 0 when it is not said. */
+static double told_pause(const char *reason)
 {
-	double pause = 60. /
-		(double)s->outside.relay->s.max_user_send_per_minute;
+	const char *p = strstr(reason, TRY_AGAIN);
 
+	return p ? strtod(p + strlen(TRY_AGAIN), NULL) : 0;
+}
+
+/* What the relay says, else longer each time, at first the time after which one
+ * more message may be sent, if the relay's settings are known. */
+static double next_pause(const struct bench_site *s,
+			 const struct bench_patience *p, const char *reason)
+{
+	double told = told_pause(reason), pause = 2 * p->pause;
+
+	if (told > 0)
+		return told;
+	if (pause <= 0)
+		pause = 60. /
+			(double)s->outside.relay->s.max_user_send_per_minute;
 	return pause < PAUSE_MIN ? PAUSE_MIN : pause > PAUSE_MAX ? PAUSE_MAX :
 	       pause;
 }
@@ -90,9 +106,7 @@ bool bench_wait(struct bench_site *s, struct benchreport_cell *c,
 	struct bench *b = s->bench;
 	double began = clock_secs(), spent;
 
-	p->pause = p->pause > 0 ? 2 * p->pause : first_pause(s);
-	if (p->pause > PAUSE_MAX)
-		p->pause = PAUSE_MAX;
+	p->pause = next_pause(s, p, reason);
 	if (p->spent + p->pause > b->patience || bench_is_stopping(b))
 		return false;
 	pthread_mutex_lock(&b->lock);

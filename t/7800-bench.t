@@ -23,7 +23,7 @@ ROWS = ["tls-imap", "tls-smtp", "tls-https", "address", "new-imap",
         "new-smtp", "login-imap", "login-smtp", "online", "taken", "told",
         "got", "pingpong", "ten", "parallel-told", "parallel-got"]
 HALF = {"online", "ten"}
-SETTINGS = {"max_user_send_per_minute": "240", "max_user_send_burst_size": "4",
+SETTINGS = {"max_user_send_per_minute": "60", "max_user_send_burst_size": "8",
             "max_load_1m": "1000", "min_available_memory": "0",
             "min_free_disk_space": "1M"}
 LIMIT = 300
@@ -81,7 +81,7 @@ def wrong(row, wanted):
 # ---- figures ---------------------------------------------------------------------
 
 def test_all(relay):
-    count, parallel = 6, 3
+    count, parallel = 2, 3
     code, report, rows = measured("--count", str(count), "--parallel",
                                   str(parallel), relay.dir)
     if not tap.is_((code, report["complete"], report["interrupted"]),
@@ -98,14 +98,15 @@ def test_all(relay):
         "a message is taken, told of, and there, in this order")
     tap.between(rows["parallel-got"].get("per_second", 0), .01, 100000,
                 "messages a second")
-    waited = {n: r["waits"] for n, r in rows.items() if r["waits"]}
-    tap.ok({"taken", "ten", "parallel-told"} <= set(waited),
-           "limits were met: %s" % waited)
-    for name in waited:
-        tap.ok(rows[name]["waited_ms"] >= 900 * waited[name],
-               "%s: it has waited %.0f ms" % (name, rows[name]["waited_ms"]))
-    said = relay.log().count("Too much mail") or relay.log().count(" 450 ")
-    tap.ok(said, "by the relay")
+    ten = rows["ten"]
+    # it meets none if it needs so long that it may send two more
+    tap.ok(ten["waits"] or ten["median_ms"] > 1500,
+           "ten at once are too many: it has waited %d times" % ten["waits"])
+    tap.ok(ten["waited_ms"] >= 950 * ten["waits"],
+           "for %.0f ms" % ten["waited_ms"])
+    tap.is_(sum(r["waits"] for n, r in rows.items() if n != "address"),
+            relay.log().count("Outgoing: Too much mail from ci-"),
+            "as often as the relay said so")
     return report["relays"][0]
 
 
@@ -113,14 +114,15 @@ def accounts(relay):
     """{address: what is wrong with it}"""
     found = {}
     base = relay.info["mailboxes_dir"]
-    for addr in os.listdir(base):
-        with contextlib.suppress(OSError):
-            with open(os.path.join(base, addr, "password")) as f:
-                text = f.read()
-            mail = [n for box in ("new", "cur", "tmp") for n in
-                    os.listdir(os.path.join(base, addr, box))]
-            found[addr] = "" if text.startswith("{SHA512-CRYPT}$6$") and \
-                not mail else "%r, %s" % (text[:16], mail)
+    for addr in (n for n in os.listdir(base) if "@" in n):
+        path = os.path.join(base, addr)
+        with open(os.path.join(path, "password")) as f:
+            text = f.read()
+        mail = [n for box in ("new", "cur", "tmp")
+                for _, _, names in os.walk(os.path.join(path, box))
+                for n in names]
+        found[addr] = "" if text.startswith("{SHA512-CRYPT}$6$") and \
+            not mail else "%r, %s" % (text[:16], mail)
     return found
 
 
@@ -236,15 +238,13 @@ class Running:
 
 def test_interrupt(relay):
     for number in signal.SIGINT, signal.SIGTERM:
-        run = Running("--only", "login-imap,login-smtp", "--count", "1000",
-                      relay.dir)
-        # login-imap with a few values is not what is wanted: a whole row
-        run.process.send_signal(signal.SIGCONT)
-        time.sleep(1)
+        run = Running("--only", "tls-imap,login-imap,login-smtp", "--count",
+                      "150", relay.dir)
+        run.wait_line("TLS connection, IMAP")
         run.process.send_signal(number)
         code, said = run.end()
         tap.is_(code, 1, signal.Signals(number).name + " ends it")
-        tap.ok(re.search(r"^login, IMAP +[1-9]\d* +\d", said, re.M) and
+        tap.ok(re.search(r"^TLS connection, IMAP +150 ", said, re.M) and
                "login, SMTP" not in said, "with what was measured so far")
         tap.like(said, "Interrupted", "and it says so")
     run = Running("--only", "tls-imap,parallel", "--count", "1000", "--json",
@@ -259,20 +259,25 @@ def test_interrupt(relay):
 
 def test_gone(relay):
     """The relay ends while messages are under way."""
-    run = Running("--only", "login-imap,deliver,ten,tls-imap", "--count",
-                  "300", "--timeout", "5", relay.dir)
+    run = Running("--only", "login-imap,deliver,ten", "--count", "60",
+                  "--timeout", "5", relay.dir)
     tap.ok(run.wait_line("login, IMAP"), "one row is there")
+    path = relay.path("sandbox.json")
+    with open(path) as f:
+        info = json.load(f)
     relay.stop()
+    with open(path, "w") as f:      # it takes that away
+        json.dump(info, f)
     code, said = run.end()
     tap.is_(code, 1, "the relay goes away")
-    tap.ok(re.search(r"^login, IMAP +300 ", said, re.M),
+    tap.ok(re.search(r"^login, IMAP +60 ", said, re.M),
            "what was measured stands")
-    tap.ok(re.search(r"message: app has it: \d+ of 300 measured; "
+    tap.ok(re.search(r"message: app has it: \d+ of 60 measured; "
                      "given up after three failures in a row", said),
            "the row that was under way ends early")
-    tap.ok(re.search(r"send 10, receive 10: 0 of 150 measured; port \d+: "
-                     "[Cc]onnection refused", said),
-           "those after it are not begun")
+    tap.ok(re.search(r"send 10, receive 10: 0 of 30 measured; ", said) and
+           re.search("[Cc]onnection refused", said),
+           "so do those after it")
     tap.like(said, "Not all could be measured", "with reasons")
 
 
@@ -323,7 +328,7 @@ def test_usage():
             (["--parallel", "x", "x.test"], "--parallel: expected a number"),
             (["--only", "login-imap,nothing", "x.test"], '"nothing"'),
             (["--timeout", "-1", "x.test"], "--timeout: expected"),
-            (["--address", "127.0.0.1", "a.test", "b.test"], "one relay"),
+            (["--config", "x.ini", "b.test"], "--config, or relays"),
             (["a.test"] * 5, "at most 4 relays"),
             (["--what"], "--what")]:
         code, out, err = bench(*args)
