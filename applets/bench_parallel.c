@@ -128,20 +128,28 @@ static void sum_up(struct chatter *all, size_t n)
 {
 	struct bench_site *s = all[0].site;
 	struct benchreport_cell **cells = all[0].cells;
-	bool some_gave_up = false;
+	size_t given_up = 0, closed = 0;
+	struct buf why = BUF_INIT;
 	double rate = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].active > 0)
 			rate += (double)all[i].count / all[i].active;
-		some_gave_up |= all[i].has_given_up;
+		given_up += all[i].has_given_up;
+		closed += !all[i].is_open;
 	}
 	pthread_mutex_lock(&s->bench->lock);
 	cells[1]->per_second = rate;
 	pthread_mutex_unlock(&s->bench->lock);
-	for (int i = 0; i < CELLS && some_gave_up; i++)
-		bench_give_up(s, cells[i], "some accounts gave up after three "
-			      "failures in a row");
+	if (closed)
+		buf_addf(&why, "%zu of %zu accounts could not log in", closed,
+			 n);
+	if (given_up)
+		buf_addf(&why, "%s%zu gave up after three failures in a row",
+			 closed ? ", " : "", given_up);
+	for (int i = 0; i < CELLS && why.len; i++)
+		bench_give_up(s, cells[i], why.data);
+	buf_free(&why);
 }
 
 void bench_parallel(struct bench_site *s, struct benchreport_cell **cells)

@@ -272,7 +272,7 @@ def test_gone(relay):
     tap.is_(code, 1, "the relay goes away")
     tap.ok(re.search(r"^login, IMAP +60 ", said, re.M),
            "what was measured stands")
-    tap.ok(re.search(r"message: app has it: \d+ of 60 measured; "
+    tap.ok(re.search(r"message: relay has it: \d+ of 60 measured; "
                      "given up after three failures in a row", said),
            "the row that was under way ends early")
     tap.ok(re.search(r"send 10, receive 10: 0 of 30 measured; ", said) and

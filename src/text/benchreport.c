@@ -234,11 +234,34 @@ static void add_rates(struct buf *out, const struct benchreport *r,
 	buf_addf(out, "%.*f messages a second\n", rate < 10 ? 1 : 0, rate);
 }
 
+/* Rows that are measured together mostly fail together. */
+static bool failed_alike(const struct benchreport_cell *a,
+			 const struct benchreport_cell *b)
+{
+	const struct samples *s = &a->samples, *t = &b->samples;
+
+	if (s->count != t->count || a->wanted != b->wanted ||
+	    s->reason_count != t->reason_count || s->failures != t->failures ||
+	    strcmp(a->why ? a->why : "", b->why ? b->why : "") != 0)
+		return false;
+	for (size_t i = 0; i < s->reason_count; i++)
+		if (s->reasons[i].count != t->reasons[i].count ||
+		    strcmp(s->reasons[i].text, t->reasons[i].text) != 0)
+			return false;
+	return true;
+}
+
 static void add_errors(struct buf *out, const struct benchreport *r,
 		       const struct benchreport_row *row, size_t relay)
 {
 	const struct benchreport_cell *c = &row->cells[relay];
 
+	if (row > r->rows && failed_alike(c, &row[-1].cells[relay]) &&
+	    (c->samples.failures || (!is_whole(c) && !r->interrupted))) {
+		add_place(out, r, row, relay);
+		buf_adds(out, "the same\n");
+		return;
+	}
 	for (size_t i = 0; i < c->samples.reason_count; i++) {
 		const struct samples_reason *reason = &c->samples.reasons[i];
 

@@ -145,6 +145,27 @@ static void test_notes(void)
 	}
 }
 
+static void test_alike(void)
+{
+	struct buf out = BUF_INIT;
+
+	begin(1);
+	for (int i = 0; i < 3; i++) {
+		samples_free(&rows[i].cells[0].samples);
+		rows[i].cells[0].wanted = i ? 5 : 6;
+		samples_fail(&rows[i].cells[0].samples, "no");
+	}
+	benchreport_add_notes(&out, &report, false);
+	tap_is(out.data,
+"\nNot all could be measured:\n"
+"  TLS: 1 x no\n"
+"  TLS: 0 of 6 measured\n"
+"  message: app is told: 1 x no\n"
+"  message: app is told: 0 of 5 measured\n"
+"  10 at once: the same\n", "what is the same is said once");
+	buf_free(&out);
+}
+
 static void test_colour(void)
 {
 	struct buf plain = BUF_INIT, colour = BUF_INIT, bare = BUF_INIT;
@@ -274,6 +295,7 @@ int main(void)
 	test_table();
 	test_two();
 	test_notes();
+	test_alike();
 	test_colour();
 	test_histograms();
 	test_json();
