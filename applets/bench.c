@@ -16,7 +16,10 @@
 #include "base/term.h"
 #include "relay/relay.h"
 
-enum { COUNT = 10, PARALLEL = 10, SECS = 20, PATIENCE = 120, SECS_MAX = 3600 };
+enum {
+	COUNT = 10, PARALLEL = 10, SECS = 20, PATIENCE = 120, SECS_MAX = 3600,
+	STACK = 1024 * 1024,
+};
 
 /* How long the thread that measures has for its end after Ctrl-C. */
 static const double GRACE_SECS = 3.;
@@ -217,6 +220,20 @@ static void wait_done(struct bench *b, const sigset_t *set)
 	}
 }
 
+static void start(struct bench *b, pthread_t *thread)
+{
+	pthread_attr_t attr;
+	int ret;
+
+	pthread_attr_init(&attr);
+	/* libcurl wants more than musl gives */
+	pthread_attr_setstacksize(&attr, STACK);
+	ret = pthread_create(thread, &attr, run, b);
+	if (ret)
+		die("no thread: %s", strerror(ret));
+	pthread_attr_destroy(&attr);
+}
+
 static int run_all(struct bench *b)
 {
 	pthread_t thread;
@@ -226,9 +243,7 @@ static int run_all(struct bench *b)
 	block_signals(&set);
 	b->began = clock_secs();
 	b->report.began = (int64_t)time(NULL);
-	ret = pthread_create(&thread, NULL, run, b);
-	if (ret)
-		die("no thread: %s", strerror(ret));
+	start(b, &thread);
 	wait_done(b, &set);
 	if (atomic_load(&b->is_done))
 		pthread_join(thread, NULL);
