@@ -393,7 +393,7 @@ static int bench_main(int argc, char **argv)
 DEFINE_APPLET(bench) {
 	.name = "bench",
 	.summary = "measure how fast a relay is, from outside",
-	.args = "[--json] [--count N] [--parallel N] [--only LIST] [RELAY...]",
+	.args = "[--json] [--count N] [--only LIST] [OPTION...] [RELAY...]",
 	.help =
 "Uses a relay as apps do, again and again, and shows how long it took: count,\n"
 "median, 95th percentile and maximum. RELAY is a chatmail.ini, the domain of any\n"
