@@ -32,7 +32,7 @@ OTHER = {"tls-cert-reload": "acme --reload /etc/chatmail/chatmail.ini"}
 # where cron looks every few minutes, systemd waits for a change
 TIMES = {"tls-cert-reload": "*/5 *"}
 # Scripts of ours in the place of packages', for systems that have no systemd.
-PACKAGES = ["dovecot", "nginx", "postfix", "unbound"]
+PACKAGES = ["coturn", "dovecot", "nginx", "postfix", "unbound"]
 # what a script sets; and what it depends on
 VALUES = ["role", "user", "groups", "address", "owner", "run_dir",
           "open_files", "score", "nice", "respawn_delay", "respawn_max",
@@ -198,8 +198,9 @@ def check_package(top, name):
     for line in values.get("ExecStartPre", []):
         tap.like(read("%s/openrc/init.d/%s" % (top, name)),
                  line.replace("/bin/", ""), where + "what is done before")
-    missing = [w[:-len(".service")] for w in one(values, "After").split()
-               if w[:-len(".service")] not in have["after"]]
+    missing = [w for w in one(values, "After").split()
+               if w.endswith(".service") and
+               w[:-len(".service")] not in have["after"]]
     tap.is_(missing, [], where + "what it stops before")
     tap.is_((have["supervisor"], have["respawn_max"]),
             ("supervise-daemon", "0"), where + "comes back when it dies")

@@ -92,7 +92,7 @@ static int add_configuration(struct plan *p, struct buf *err)
 
 	if (ret == 0)
 		tree_put(&p->tree, "/etc/turnserver.conf", text.data, text.len,
-			 0640, NULL, "turnserver");
+			 0640, NULL, layout_need(&p->layout, "turn_user"));
 	explicit_bzero(text.data, text.len);
 	buf_free(&text);
 	return ret;

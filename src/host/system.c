@@ -107,6 +107,7 @@ static const struct {
 } alpine[] = {
 	{ "system", "alpine" },
 	{ "nginx_user", "nginx" },
+	{ "turn_user", "coturn" },
 	/* its Postfix is built without Berkeley DB, and never runs in chroot */
 	{ "postfix_cache_type", "lmdb" },
 	{ "postfix_chroot", "n" },

@@ -74,6 +74,7 @@ static const struct {
 	{ "nginx_stream_module",		/* "" = built in */
 	  "/usr/lib/nginx/modules/ngx_stream_module.so" },
 	{ "nginx_user", "www-data" },		/* nginx on Alpine */
+	{ "turn_user", "turnserver" },		/* coturn on Alpine */
 	{ "nginx_workers", "auto" },
 	{ "nginx_pid", "/run/nginx.pid" },
 	{ "nginx_error_log", "syslog:server=unix:/dev/log,facility=local3" },
