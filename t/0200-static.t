@@ -207,14 +207,18 @@ def mirror(name, files, version):
         if data is not None:
             with open(path + "/" + file, "wb") as f:
                 f.write(data)
-        rows.append(" %s %d %s" % (hashlib.sha256(data or b"").hexdigest(),
-                                   len(data or b"x"), file))
+        data = data or b"x"
+        rows.append((hashlib.md5(data).hexdigest(),
+                     hashlib.sha256(data).hexdigest(), len(data), file))
     with open(path + "/Sources", "w") as f:
         f.write("Package: md4c\nFormat: 3.0 (quilt)\nBinary: x\n"
-                "Architecture: any\nVersion: %s\nDirectory: .\nFiles:\n%s\n"
-                "Checksums-Sha256:\n%s\n" % (version, "\n".join(
-                    " " + "0" * 32 + " " + r.split(None, 1)[1] for r in rows),
-                    "\n".join(rows)))
+                "Architecture: any\nVersion: %s\nDirectory: .\nFiles:\n" %
+                version)
+        f.writelines(" %s %d %s\n" % (md5, n, file)
+                     for md5, _, n, file in rows)
+        f.write("Checksums-Sha256:\n")
+        f.writelines(" %s %d %s\n" % (sha, n, file)
+                     for _, sha, n, file in rows)
     with open(path + ".list", "w") as f:
         f.write("deb-src [trusted=yes] file:%s ./\n" % path)
     return path + ".list"
