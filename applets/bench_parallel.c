@@ -99,11 +99,12 @@ static void all_do(struct chatter *all, size_t n, bool open,
 	for (size_t i = 0; i < n; i++) {
 		struct chatter *c = &all[i];
 
+		/* what the thread does with is_open is its own business */
 		c->has_thread = false;
-		if (c->is_open == open)
-			c->has_thread = pthread_create(&c->thread, &attr, what,
-						       c) == 0;
-		if (c->is_open == open && !c->has_thread)
+		if (c->is_open != open)
+			continue;
+		c->has_thread = pthread_create(&c->thread, &attr, what, c) == 0;
+		if (!c->has_thread)
 			fail(c, "no thread");
 	}
 	for (size_t i = 0; i < n; i++)
