@@ -1103,8 +1103,8 @@ def test_systemd():
             tap.ok(True, "another process's LISTEN_PID is ignored")
         with box.role(env={"JOURNAL_STREAM": "9:9", "NOTIFY_SOCKET":
                            f"{box.dir}/none"}) as role:
-            tap.like(role.log(), "telling systemd READY=1: ",
-                     "no NOTIFY_SOCKET there: goes on")
+            tap.ok(role.wait_log("telling systemd READY=1: "),
+                   "no NOTIFY_SOCKET there: goes on")
 
 
 for test in [v for k, v in list(globals().items()) if k.startswith("test_")]:

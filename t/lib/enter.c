@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 static int write_to(const char *path, const char *format, unsigned id)
@@ -25,6 +26,20 @@ static int may_change_root(void)
 		 write_to("/proc/self/gid_map", "%u %u 1", gid));
 }
 
+/* A test may have mounted something below /tmp for this program alone. */
+static int bring_mounts(const char *root)
+{
+	static char path[4096];
+
+	if (geteuid() != 0)
+		return 1;
+	snprintf(path, sizeof(path), "%s/tmp", root);
+	/* what is mounted on a shared one would be mounted on /tmp as well */
+	return unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, path, NULL, MS_PRIVATE, NULL) == 0 &&
+		mount("/tmp", path, NULL, MS_BIND | MS_REC, NULL) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	static char path[4096];
@@ -32,8 +47,9 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	/* a directory that is not there too cannot be kept */
-	if (root && getcwd(path, sizeof(path)) && may_change_root() &&
-	    chroot(root) == 0 && (chdir(path) == 0 || chdir("/") == 0))
+	if (root && getcwd(path, sizeof(path)) && bring_mounts(root) &&
+	    may_change_root() && chroot(root) == 0 &&
+	    (chdir(path) == 0 || chdir("/") == 0))
 		execv("/chatmail", argv);
 	perror("enter");
 	return 127;

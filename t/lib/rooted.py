@@ -46,10 +46,11 @@ def mount(*args):
 
 class Root:
     """The tests' own places are there by the same names: /tmp, /dev/shm, the
-    source tree, and /dev/full; of the machine nothing else but FILES."""
+    source tree, and /dev/full; of the machine nothing else but FILES, and /proc
+    for prove(), as doveauth's limits are tested."""
 
     def __init__(self, program, system=None):
-        self.top = tempfile.mkdtemp(prefix="chatmail-root-")
+        self.top = tempfile.mkdtemp(prefix="chatmail-root-", dir="/var/tmp")
         os.chmod(self.top, 0o755)
         self.path = self.top + "/root"
         if system:
@@ -63,7 +64,6 @@ class Root:
         shutil.copy(program, self.path + "/chatmail")
         os.chmod(self.path + "/chatmail", 0o755)
         if system:
-            mount("-t", "proc", "proc", self.path + "/proc")
             mount("--rbind", "/dev", self.path + "/dev")
         else:
             self.share("/dev/shm")
@@ -81,6 +81,9 @@ class Root:
 
     def share(self, name):
         os.makedirs(self.path + name, exist_ok=True)
+        # what a test mounts there later is seen in both places
+        mount("--bind", name, name)
+        mount("--make-shared", name)
         mount("--bind", name, self.path + name)
 
     def run(self, *args, **how):
@@ -89,7 +92,9 @@ class Root:
                               timeout=120, **how)
 
     def prove(self, tests):
-        """Exit code, passed tests, output."""
+        """Exit code, number of tests, output."""
+        os.makedirs(self.path + "/proc", exist_ok=True)
+        mount("-t", "proc", "proc", self.path + "/proc")
         done = subprocess.run(["prove", "--exec", "", "--failures", *tests],
                               env=self.env, cwd=TREE, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
