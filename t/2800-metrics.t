@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """The figures of the roles after known traffic, and the collector: texts that
 Prometheus takes, roles that do not answer, SCGI, files."""
-import contextlib
 import json
 import os
 import re
@@ -48,15 +47,16 @@ def wait_for(what, secs=10):
     return what()
 
 
-def connect(s, path):
+def connect(s, path, secs=10):
     """The file may be there a moment before somebody listens."""
-    def try_once():
-        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
-            s.connect(path)
-            return True
-
-    if not wait_for(try_once):
-        raise ConnectionRefusedError(path)
+    end = time.monotonic() + secs
+    while True:
+        try:
+            return s.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(.02)
 
 
 def ask(path):

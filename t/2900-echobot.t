@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The echo bot with a server that dies at every step, talks nonsense or keeps
 silent: each message is answered once, whatever happens. (What it does with Delta
-Chat's core itself is in t/7700-echobot.t.)"""
+Chat's core itself is in t/7710-echobot.t.)"""
 import concurrent.futures
 import json
 import os

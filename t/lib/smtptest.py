@@ -155,7 +155,7 @@ class Sink:
 class Client:
     """A raw SMTP client: says what it is told, reads replies line by line."""
 
-    def __init__(self, port, greet=True, timeout=30):
+    def __init__(self, port, greet=True, timeout=120):
         self.s = socket.create_connection(("127.0.0.1", port), timeout)
         self.f = self.s.makefile("rb")
         self.greeting = self.reply() if greet else None
