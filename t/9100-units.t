@@ -723,7 +723,7 @@ TROUBLES = [
      "lastlogin"),
     ("echo x >> /etc/unbound/unbound.conf; systemctl restart unbound || :",
      "unbound ", "sed -i '$d' /etc/unbound/unbound.conf; "
-     "systemctl restart unbound"),
+     "systemctl reset-failed unbound; systemctl restart unbound"),
     ("printf '[Service]\\nExecStart=/bin/sleep 999\\n' > "
      "/etc/systemd/system/opendkim.service; systemctl daemon-reload; "
      "systemctl start opendkim", "opendkim of an earlier relay runs beside "
