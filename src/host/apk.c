@@ -104,19 +104,6 @@ static int apk_missing(const char *const *list, struct buf *missing,
 	return ret < 0 ? -1 : e.count;
 }
 
-static int run(const char *const *argv, const char *what, struct buf *err)
-{
-	struct buf said = BUF_INIT;
-	int code = proc_run(&(struct proc_spec) { .argv = argv }, &said, err);
-
-	if (code > 0) {
-		buf_setf(err, "%s failed (exit code %d):\n    ", what, code);
-		packages_add_tail(err, &said);
-	}
-	buf_free(&said);
-	return code == 0 ? 0 : -1;
-}
-
 /* apk notes what a run that was interrupted has left half done. */
 static int finish_interrupted(struct buf *err)
 {
@@ -126,7 +113,7 @@ static int finish_interrupted(struct buf *err)
 	int ret = read_database(&db, err);
 
 	if (ret == 0 && strstr(db.data, "\nf:"))
-		ret = run(fix, "apk fix", err);
+		ret = packages_run(fix, "apk fix", err);
 	buf_free(&db);
 	return ret;
 }
@@ -151,7 +138,7 @@ static int apk_install(const char *const *list, struct buf *err)
 		e.n++;
 	for_each(&e, list);
 	if (ret == 0)
-		ret = run(e.argv, "apk add", err);
+		ret = packages_run(e.argv, "apk add", err);
 	for (size_t i = 0; i < e.n; i++)
 		free(e.texts[i]);
 	return ret;

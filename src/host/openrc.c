@@ -17,7 +17,6 @@
 #include "text/syslines.h"
 
 enum {
-	LOG_LINES = 10,		/* shown of what does not start */
 	LOG_MAX = 32 * 1024 * 1024,
 	SMALL_FILE = 4096,
 	END_SECS = 20,		/* for a process to end */
@@ -406,27 +405,6 @@ static int openrc_log(const struct host_services *h, const char *name,
 	return 0;
 }
 
-static void add_log(const struct host_services *h, const char *name,
-		    struct buf *err)
-{
-	struct buf log = BUF_INIT, ignored = BUF_INIT;
-
-	if (openrc_log(h, name, LOG_LINES, &log, &ignored) == 0 && log.len) {
-		char *line = str_trim(log.data);
-
-		buf_addf(err, "\nthe last lines of its log:");
-		while (*line) {
-			size_t n = strcspn(line, "\n");
-
-			buf_adds(err, "\n  ");
-			buf_add_printable(err, line, n);
-			line += n + (line[n] == '\n');
-		}
-	}
-	buf_free(&log);
-	buf_free(&ignored);
-}
-
 /* ---- changes ------------------------------------------------------------------- */
 
 static int act(const struct host_services *h, const char *verb,
@@ -441,7 +419,7 @@ static int act(const struct host_services *h, const char *verb,
 
 		buf_setf(err, "%s %s: ", doing, name);
 		buf_add_printable(err, text, strcspn(text, "\n"));
-		add_log(h, own, err);
+		services_add_log(h, own, err);
 	}
 	buf_free(&said);
 	buf_free(&why);
@@ -476,7 +454,7 @@ static int act_and_await(const struct host_services *h, const char *verb,
 	if (answers(name))
 		return 0;
 	buf_setf(err, "%s %s: it does not answer", doing, name);
-	add_log(h, name, err);
+	services_add_log(h, name, err);
 	return -1;
 }
 

@@ -26,7 +26,7 @@ enum {
 	LISTS_SECS = 24 * 3600,	/* package lists are good so long */
 };
 
-void packages_add_tail(struct buf *err, struct buf *said)
+static void add_tail(struct buf *err, struct buf *said)
 {
 	char *text = str_trim(said->data);
 	size_t n = strlen(text);
@@ -45,14 +45,14 @@ void packages_add_tail(struct buf *err, struct buf *said)
 	}
 }
 
-static int run(const char *const *argv, const char *what, struct buf *err)
+int packages_run(const char *const *argv, const char *what, struct buf *err)
 {
 	struct buf said = BUF_INIT;
 	int code = proc_run(&(struct proc_spec) { .argv = argv }, &said, err);
 
 	if (code > 0) {
 		buf_setf(err, "%s failed (exit code %d):\n    ", what, code);
-		packages_add_tail(err, &said);
+		add_tail(err, &said);
 	}
 	buf_free(&said);
 	return code == 0 ? 0 : -1;
@@ -178,7 +178,7 @@ static int apt_get_names(const char *const *names, struct buf *err)
 		argv[n++] = names[i];
 	}
 	argv[n] = NULL;
-	return run(argv, "apt-get install", err);
+	return packages_run(argv, "apt-get install", err);
 }
 
 /* What an interrupted run has unpacked may need what it had not got to: then
@@ -194,16 +194,16 @@ static int finish_interrupted(struct buf *err)
 		APT, "--fix-broken", "install", "--yes",
 		"--no-install-recommends", NULL };
 
-	if (run(configure, "dpkg --configure -a", err) == 0)
+	if (packages_run(configure, "dpkg --configure -a", err) == 0)
 		return 0;
 	buf_reset(err);
-	if (run(complete, "apt-get --fix-broken install", err) < 0) {
+	if (packages_run(complete, "apt-get --fix-broken install", err) < 0) {
 		buf_reset(err);
-		if (run(apt_update, "apt-get update", err) < 0 ||
-		    run(complete, "apt-get --fix-broken install", err) < 0)
+		if (packages_run(apt_update, "apt-get update", err) < 0 ||
+		    packages_run(complete, "apt-get --fix-broken install", err) < 0)
 			return -1;
 	}
-	return run(configure, "dpkg --configure -a", err);
+	return packages_run(configure, "dpkg --configure -a", err);
 }
 
 /* Lists that are a day old may name versions that are gone by now; younger
@@ -214,14 +214,14 @@ static int apt_try(const char *const *names, struct buf *err)
 
 	if (finish_interrupted(err) < 0)
 		return -1;
-	if (fresh && run(apt_update, "apt-get update", err) < 0)
+	if (fresh && packages_run(apt_update, "apt-get update", err) < 0)
 		return -1;
 	if (apt_get_names(names, err) == 0)
 		return 0;
 	if (fresh)
 		return -1;
 	buf_reset(err);
-	if (run(apt_update, "apt-get update", err) < 0)
+	if (packages_run(apt_update, "apt-get update", err) < 0)
 		return -1;
 	return apt_get_names(names, err);
 }

@@ -23,8 +23,9 @@ struct host_packages {
 	void (*candidate)(const char *name, struct buf *out);
 };
 
-/* Append the end of what a package manager said, where the reason is. */
-void packages_add_tail(struct buf *err, struct buf *said);
+/* Run a package manager. Returns 0, or -1 with *err: what failed, and the end
+ * of what it said, where the reason is. */
+int packages_run(const char *const *argv, const char *what, struct buf *err);
 
 /* The host's package manager; NULL when it is none that we know. */
 const struct host_packages *host_packages_find(void);

@@ -98,6 +98,11 @@ const struct host_services *host_services_find(void);
 void services_add_hint(struct buf *out, const struct host_services *h,
 		       enum services_hint hint, const char *name);
 
+/* Append the last lines of its log to why it does not start, if there are any;
+ * what the manager says is where to look, so we look there. */
+void services_add_log(const struct host_services *h, const char *name,
+		      struct buf *err);
+
 /* "running", "failed", …, as people read it. */
 const char *service_is_word(enum service_is is);
 

@@ -10,7 +10,6 @@
 
 enum {
 	NAMES_MAX = 64,		/* asked for at once */
-	LOG_LINES = 10,		/* shown of what does not start */
 };
 
 bool systemd_is_running(void)
@@ -154,28 +153,6 @@ static int systemd_log(const struct host_services *h, const char *name,
 	return run(argv, out, err);
 }
 
-/* What systemctl says is where to look, so we look there. */
-static void add_log(const struct host_services *h, const char *name,
-		    struct buf *err)
-{
-	struct buf log = BUF_INIT, ignored = BUF_INIT;
-
-	if (systemd_log(h, name, LOG_LINES, &log, &ignored) == 0 && log.len) {
-		char *line = str_trim(log.data);
-
-		buf_addf(err, "\nthe last lines of its log:");
-		while (*line) {
-			size_t n = strcspn(line, "\n");
-
-			buf_adds(err, "\n  ");
-			buf_add_printable(err, line, n);
-			line += n + (line[n] == '\n');
-		}
-	}
-	buf_free(&log);
-	buf_free(&ignored);
-}
-
 static int act(const struct host_services *h, const char *verb,
 	       const char *doing, const char *name, struct buf *err)
 {
@@ -190,7 +167,7 @@ static int act(const struct host_services *h, const char *verb,
 		buf_setf(err, "%s %s: ", doing, name);
 		if (systemd_states(h, &name, 1, &s, &ignored) == 0 && *s.why) {
 			buf_adds(err, s.why);
-			add_log(h, name, err);
+			services_add_log(h, name, err);
 		} else {
 			buf_adds(err, why.data);
 		}
