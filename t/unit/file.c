@@ -169,7 +169,7 @@ static void test_lock(void)
 	close(two);
 }
 
-/* The holder removes the file while we wait for it. */
+/* The holder puts another file there while we wait for it. */
 static void test_lock_removed(void)
 {
 	int old = open(at("lock"), O_RDWR), fresh, got;
@@ -180,9 +180,10 @@ static void test_lock_removed(void)
 	pid = fork();
 	if (pid == 0) {
 		usleep(50 * 1000);
-		unlink(at("lock"));
-		fresh = open(at("lock"), O_RDWR | O_CREAT | O_EXCL, 0600);
+		/* nobody can have the new one before we do */
+		fresh = open(at("fresh"), O_RDWR | O_CREAT | O_EXCL, 0600);
 		flock(fresh, LOCK_EX);
+		rename(at("fresh"), at("lock"));
 		flock(old, LOCK_UN);
 		usleep(200 * 1000);
 		_exit(flock(fresh, LOCK_UN));
