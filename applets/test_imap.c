@@ -253,6 +253,12 @@ static enum test_result judge_turn(struct test *t, char *value)
 		       3600);
 }
 
+/* A sandbox has none. */
+static bool has_turn(const struct outside *o)
+{
+	return o->is_known && !o->is_sandbox && *o->relay->s.turn_socket_path;
+}
+
 enum test_result test_turn(struct test *t)
 {
 	struct buf value = BUF_INIT;
@@ -261,6 +267,8 @@ enum test_result test_turn(struct test *t)
 
 	if (found > 0)
 		ret = judge_turn(t, value.data);
+	else if (!found && has_turn(&t->relay))
+		ret = test_failed(t, "the relay tells apps of no TURN server");
 	else if (!found)
 		ret = test_skipped(t, "the relay tells apps of no TURN server");
 	buf_free(&value);

@@ -173,6 +173,9 @@ BREAKAGES = [
     (1, "IMAP is not told apart at port 443", [edit(
         NGINX, r"/(^|,)imap(,|\$)/d")],
      fails("with ALPN \"imap\"", "alpn-imap")),
+    (1, "SMTP is not told apart at port 443", [edit(
+        NGINX, r"/(^|,)smtp(,|\$)/d")],
+     fails("with ALPN \"smtp\"", "alpn-smtp")),
 
     # Dovecot
     (1, "port 143 takes passwords in clear", [edit(
@@ -180,6 +183,8 @@ BREAKAGES = [
      fails("without TLS, one can log in", "no-tls-imap")),
     (1, "apps are not told of push", [edit(DOVECOT, "s/XDELTAPUSH //")],
      fails("not among them: XDELTAPUSH", "capabilities")),
+    (1, "no credentials for calls", [stop("chatmail-turn")],
+     fails("the relay tells apps of no TURN server", "turn")),
     (1, "another contact", [edit(DOVECOT, "s/mailto:.*/mailto:x@x.test/")],
      fails('/shared/admin is "mailto:x@x.test"', "metadata")),
     (1, "another quota", [edit(DOVECOT, "s/storage=500M/storage=400M/")],
@@ -232,6 +237,14 @@ BREAKAGES = [
                                  "reject_unverified_recipient"), main_cf(
         "unverified_recipient_reject_code=550")],
      fails("for who is not", "vrfy")),
+
+    (2, "port 587 takes passwords in clear", [master_cf(
+        "587/inet/smtpd_tls_security_level=may",
+        "587/inet/smtpd_tls_auth_only=no")],
+     fails("without TLS, AUTH is offered", "no-tls-submission")),
+    (0, "one app of an address at a time", [edit(
+        DOVECOT, r"s/^protocol imap {/&\n  mail_max_userip_connections = 1/")],
+     fails("", "login-again")),
 
     # ports, addresses, certificates
     (2, "nginx is down", ["systemctl stop nginx"], {
@@ -440,7 +453,7 @@ class Tests:
                 "find /$d -mindepth 1 -delete; done; cp -a . /; "
                 "systemctl restart nginx dovecot postfix@- doveauth "
                 "filtermail.socket filtermail chatmail-metadata.socket "
-                "chatmail-newemail.socket" % SAVED)
+                "chatmail-newemail.socket chatmail-turn.socket" % SAVED)
 
     def test_broken(self):
         pick = os.environ.get("BREAK")
