@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The echo bot on a deployed relay: echobot = true downloads, installs and starts
-it, Delta Chat's core talks to it, false ends it."""
+it, Delta Chat's core talks to it, false ends it. LONG=1 only: t/7710-echobot.t
+talks to one in a sandbox."""
 import os
 import re
 import shutil
@@ -125,6 +126,8 @@ class Tests:
 
 def main():
     reason = deploying.skip_reason()
+    if not os.environ.get("LONG"):
+        reason = "LONG=1 only"
     if reason:
         tap.skip_all(reason)
     try:
